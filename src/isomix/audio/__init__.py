@@ -1,0 +1,1 @@
+"""Pure signal: arrays in, arrays out. Everything is ``(channels, samples)`` float32."""

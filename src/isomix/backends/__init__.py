@@ -1,0 +1,1 @@
+"""Engines, each a plugin like a stranger's."""

@@ -1,0 +1,203 @@
+"""Every error isomix raises, in one tree.
+
+::
+
+    IsomixError
+    |- SeparationCancelled                   409  the caller's cancel token was used
+    |- CallerError                           the caller can mend it
+    |  |- AudioRejected (ValueError)         422
+    |  |  |- UnsupportedFormat               415
+    |  |  |- TooLarge                        413
+    |  |  |- TooLong                         413
+    |  |  |- CorruptAudio                    422
+    |  |- InvalidOptions (ValueError)        422
+    |  |- NotFound (LookupError)             404
+    |     |- UnknownModel
+    |     |- UnknownStem
+    |- EngineError                           the engine or its weights failed
+    |  |- EngineUnavailable                  503
+    |  |- WeightsUnavailable                 503
+    |  |- SeparationFailed                   500
+    |  |- ContractBroken                     500
+    |- StorageError                          500  bytes could not be written or read back
+    |  |- IntegrityError                     500  what was read is not what was written
+    |- PluginError                           500
+       |- DuplicateEngine                    500
+
+An error carries a stable ``code`` for programs, a ``status_hint`` for HTTP layers, a ``hint`` with the remedy for
+people, and its facts as attributes. Errors survive pickling, so that a worker process can hand one back.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class IsomixError(Exception):
+    """Root of the tree; catch it to catch everything isomix raises on purpose.
+
+    Parameters
+    ----------
+    message : str
+        What went wrong, with the values that show it.
+    hint : str, optional
+        What the reader can do about it.
+    **facts : object
+        The values of the case; each becomes an attribute.
+
+    Examples
+    --------
+    >>> error = UnknownModel("there is no model 'x'", hint="run `isomix models list`", model="x")
+    >>> error.code, error.status_hint, error.facts["model"]
+    ('unknown_model', 404, 'x')
+    """
+
+    code: ClassVar[str] = "isomix_error"
+    status_hint: ClassVar[int] = 500
+
+    def __init__(self, message: str, *, hint: str = "", **facts: object) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.facts = facts
+        self.__dict__.update(facts)
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), self.message, self.hint, self.facts)
+
+
+def _rebuild(cls: type[IsomixError], message: str, hint: str, facts: dict[str, object]) -> IsomixError:
+    return cls(message, hint=hint, **facts)
+
+
+class SeparationCancelled(IsomixError):
+    """The caller's cancel token stopped the work; nothing was left behind."""
+
+    code = "cancelled"
+    status_hint = 409
+
+
+class CallerError(IsomixError):
+    """The request cannot be served as it stands; the caller can change it."""
+
+    code = "caller_error"
+    status_hint = 400
+
+
+class AudioRejected(CallerError, ValueError):
+    """The recording cannot be accepted."""
+
+    code = "audio_rejected"
+    status_hint = 422
+
+
+class UnsupportedFormat(AudioRejected):
+    """The bytes are not audio of a kind that can be read here. Facts: ``name``."""
+
+    code = "unsupported_format"
+    status_hint = 415
+
+
+class TooLarge(AudioRejected):
+    """More bytes than the limit. Facts: ``limit_bytes``, ``actual_bytes``."""
+
+    code = "too_large"
+    status_hint = 413
+
+
+class TooLong(AudioRejected):
+    """More seconds than the limit. Facts: ``limit_seconds``, ``actual_seconds``."""
+
+    code = "too_long"
+    status_hint = 413
+
+
+class CorruptAudio(AudioRejected):
+    """The right kind of file, but its audio cannot be decoded or is not finite. Facts: ``name``."""
+
+    code = "corrupt_audio"
+
+
+class InvalidOptions(CallerError, ValueError):
+    """An option has a value that it cannot have. Facts: ``option``, ``value``."""
+
+    code = "invalid_options"
+    status_hint = 422
+
+
+class NotFound(CallerError, LookupError):
+    """Something was asked for by a name or an id that nothing bears."""
+
+    code = "not_found"
+    status_hint = 404
+
+
+class UnknownModel(NotFound):
+    """No installed engine has a model of that name. Facts: ``model``, ``known``."""
+
+    code = "unknown_model"
+
+
+class UnknownStem(NotFound):
+    """The model has no such stem and cannot derive it. Facts: ``stem``, ``known``."""
+
+    code = "unknown_stem"
+
+
+class EngineError(IsomixError):
+    """An engine could not be opened or did not do its work."""
+
+    code = "engine_error"
+
+
+class EngineUnavailable(EngineError):
+    """A package, device or runtime that the engine needs is missing. Facts: ``model``."""
+
+    code = "engine_unavailable"
+    status_hint = 503
+
+
+class WeightsUnavailable(EngineError):
+    """No source had the weights, or what they had was not the weights. Facts: ``model``."""
+
+    code = "weights_unavailable"
+    status_hint = 503
+
+
+class SeparationFailed(EngineError):
+    """The engine raised while it separated; the cause is chained. Facts: ``model``."""
+
+    code = "separation_failed"
+
+
+class ContractBroken(EngineError):
+    """An engine broke the rules of the seam (shape, dtype, finite values). Facts: ``model``."""
+
+    code = "contract_broken"
+
+
+class StorageError(IsomixError):
+    """Bytes could not be written, moved or read. Facts: ``path``."""
+
+    code = "storage_error"
+
+
+class IntegrityError(StorageError):
+    """Bytes were read back and are not what they have to be. Facts: ``path``."""
+
+    code = "integrity_error"
+
+
+class PluginError(IsomixError):
+    """A plugin cannot be used. Facts: ``plugin``."""
+
+    code = "plugin_error"
+
+
+class DuplicateEngine(PluginError):
+    """Two distributions offer a model under one name. Facts: ``model``, ``distributions``."""
+
+    code = "duplicate_engine"

@@ -1,0 +1,190 @@
+"""How engines are found: one hook, called on every installed plugin, each on its own.
+
+A plugin is a module or object with a function marked `hookimpl` that is named ``isomix_engines`` and returns
+`EngineSpec` values, announced under the entry-point group ``isomix.engines``. isomix's own engines come the same way.
+A plugin that fails is remembered and reported; it takes nobody else down.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+
+import attrs
+import pluggy
+
+from isomix.domain.options import EngineOptions
+from isomix.engine import EngineSpec, SeparationEngine
+from isomix.errors import DuplicateEngine, EngineUnavailable, PluginError, UnknownModel
+
+GROUP = "isomix.engines"
+hookspec = pluggy.HookspecMarker("isomix")
+hookimpl = pluggy.HookimplMarker("isomix")
+"""Marks a plugin's ``isomix_engines`` function."""
+
+
+class Hooks:
+    """What isomix asks of plugins."""
+
+    @hookspec
+    def isomix_engines(self) -> Iterable[EngineSpec]:
+        """Return the models that the plugin offers. Import nothing heavy here: the factory does."""
+        raise AssertionError("pluggy never calls a hookspec")
+
+
+@attrs.frozen
+class Offer:
+    """A spec and the distribution that it came from."""
+
+    spec: EngineSpec
+    distribution: str
+
+
+@attrs.frozen
+class BrokenPlugin:
+    """A plugin that could not be used, and why."""
+
+    name: str
+    distribution: str
+    error: Exception
+
+
+@attrs.frozen
+class Registry:
+    """Every model that the installed plugins offer.
+
+    Parameters
+    ----------
+    offers : mapping of str to tuple of Offer
+        By model name; more than one offer is a conflict that `get_spec` refuses.
+    broken : tuple of BrokenPlugin
+        Plugins that were left out.
+    """
+
+    offers: Mapping[str, tuple[Offer, ...]]
+    broken: tuple[BrokenPlugin, ...]
+
+    def list_specs(self) -> list[EngineSpec]:
+        """Return the usable models, by name."""
+        return [offers[0].spec for _, offers in sorted(self.offers.items()) if len(offers) == 1]
+
+    def get_spec(self, name: str) -> EngineSpec:
+        """Return the model of a name.
+
+        Raises
+        ------
+        UnknownModel
+            If no plugin offers it.
+        DuplicateEngine
+            If two distributions do.
+        """
+        offers = self.offers.get(name, ())
+        if not offers:
+            raise self._unknown(name)
+        if len(offers) > 1:
+            distributions = tuple(offer.distribution for offer in offers)
+            raise DuplicateEngine(
+                f"{name!r} is offered by " + " and by ".join(distributions),
+                hint="uninstall one of them",
+                model=name,
+                distributions=distributions,
+            )
+        return offers[0].spec
+
+    def _unknown(self, name: str) -> UnknownModel:
+        known = tuple(spec.name for spec in self.list_specs())
+        message = f"there is no model {name!r}; there are " + ", ".join(known)
+        if self.broken:
+            message += "; left out as broken: " + ", ".join(f"{b.name} ({b.error})" for b in self.broken)
+        return UnknownModel(message, hint="`isomix models list` describes them", model=name, known=known)
+
+
+def discover(points: Iterable[EntryPoint]) -> Registry:
+    """Load plugins and collect what they offer.
+
+    Parameters
+    ----------
+    points : iterable of EntryPoint
+        Where the plugins are.
+
+    Returns
+    -------
+    Registry
+    """
+    offers: dict[str, tuple[Offer, ...]] = {}
+    broken = []
+    for point in points:
+        distribution = point.dist.name if point.dist else point.value
+        try:
+            specs = _ask(point)
+        except Exception as error:
+            broken.append(BrokenPlugin(point.name, distribution, error))
+            continue
+        for spec in specs:
+            offers[spec.name] = (*offers.get(spec.name, ()), Offer(spec, distribution))
+    return Registry(offers, tuple(broken))
+
+
+def _ask(point: EntryPoint) -> list[EngineSpec]:
+    manager = pluggy.PluginManager("isomix")
+    manager.add_hookspecs(Hooks)
+    manager.register(point.load(), point.name)
+    manager.check_pending()
+    specs = [spec for answer in manager.hook.isomix_engines() for spec in answer]
+    for spec in specs:
+        if not isinstance(spec, EngineSpec):
+            raise PluginError(f"isomix_engines() returned {spec!r}, not an EngineSpec", plugin=point.name)
+    return specs
+
+
+@cache
+def installed() -> Registry:
+    """Return the registry of this environment's plugins, found once."""
+    return discover(entry_points(group=GROUP))
+
+
+def list_models() -> list[EngineSpec]:
+    """List the models that can be named in `separate`.
+
+    Returns
+    -------
+    list of EngineSpec
+        By name. Nothing heavy is imported and no weights are looked for.
+
+    Examples
+    --------
+    >>> "hpss" in [model.name for model in list_models()]
+    True
+    """
+    return installed().list_specs()
+
+
+def open_engine(spec: EngineSpec, options: EngineOptions) -> SeparationEngine:
+    """Load a model.
+
+    Parameters
+    ----------
+    spec : EngineSpec
+        Which one.
+    options : EngineOptions
+        How.
+
+    Raises
+    ------
+    EngineUnavailable
+        If a package that it needs is not installed.
+    """
+    module, _, function = spec.factory.partition(":")
+    try:
+        factory = getattr(importlib.import_module(module), function)
+    except ImportError as error:
+        remedy = f'pip install "isomix[{spec.extra}]"' if spec.extra else "reinstall the plugin's distribution"
+        raise EngineUnavailable(
+            f"{spec.name} cannot be loaded: {error}", hint=remedy, model=spec.name
+        ) from error
+    engine = factory(spec, options)
+    if not isinstance(engine, SeparationEngine):
+        raise PluginError(f"{spec.factory} returned {engine!r}, not a SeparationEngine", plugin=spec.name)
+    return engine
