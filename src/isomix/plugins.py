@@ -181,9 +181,7 @@ def open_engine(spec: EngineSpec, options: EngineOptions) -> SeparationEngine:
         factory = getattr(importlib.import_module(module), function)
     except ImportError as error:
         remedy = f'pip install "isomix[{spec.extra}]"' if spec.extra else "reinstall the plugin's distribution"
-        raise EngineUnavailable(
-            f"{spec.name} cannot be loaded: {error}", hint=remedy, model=spec.name
-        ) from error
+        raise EngineUnavailable(f"{spec.name} cannot be loaded: {error}", hint=remedy, model=spec.name) from error
     engine = factory(spec, options)
     if not isinstance(engine, SeparationEngine):
         raise PluginError(f"{spec.factory} returned {engine!r}, not a SeparationEngine", plugin=spec.name)

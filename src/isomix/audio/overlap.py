@@ -244,7 +244,7 @@ def triangular_window(length: int) -> NDArray[np.float32]:
     """
     half = length // 2
     ramp = np.concatenate([np.arange(1, half + 1), np.arange(length - half, 0, -1)])
-    return (ramp / ramp.max(initial=1)).astype(np.float32)
+    return np.asarray(ramp / ramp.max(initial=1), np.float32)
 
 
 @attrs.frozen
@@ -273,9 +273,7 @@ class Blend:
         self._members = members
         self._queues = [SampleBuffer(shape) for _ in members]
         totals = np.sum([member.weights for member in members], axis=0)
-        self._shares = [
-            np.asarray(np.divide(member.weights, totals), np.float32)[:, None, None] for member in members
-        ]
+        self._shares = [np.asarray(np.divide(member.weights, totals), np.float32)[:, None, None] for member in members]
 
     def push(self, block: Audio) -> Iterator[Audio]:
         """Give the block to every member; yield what all of them have settled."""

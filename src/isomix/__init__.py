@@ -1,0 +1,1 @@
+"""isomix separates music into stems."""

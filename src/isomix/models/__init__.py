@@ -1,0 +1,1 @@
+"""Weights: where they are kept, and how they get there."""

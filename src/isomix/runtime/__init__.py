@@ -1,0 +1,1 @@
+"""A network, a device and a precision become a callable."""
