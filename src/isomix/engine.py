@@ -6,6 +6,7 @@ and turns segments into stems. It never reads files, resamples, overlaps or repo
 
 from __future__ import annotations
 
+import re
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ import numpy as np
 from isomix.audio.blocks import Audio, StemStream
 from isomix.audio.overlap import Blend, Member, OverlapAdd, Run, Segmentation
 from isomix.domain.options import EngineOptions
+from isomix.domain.stems import RESIDUAL
 from isomix.domain.weights import CommercialUse, Weights
 from isomix.errors import ContractBroken, InvalidOptions, IsomixError, PluginError, SeparationFailed
 
@@ -24,15 +26,22 @@ MAX_SHIFT_SECONDS = 0.5
 """Largest random shift of one pass (demucs 4.1, ``apply_model``)."""
 
 
-def _factory(_: object, attribute: attrs.Attribute[Any], value: str) -> None:
+def _factory(spec: EngineSpec, _: attrs.Attribute[Any], value: str) -> None:
     module, colon, name = value.partition(":")
     if not (module and colon and name.isidentifier()):
-        raise PluginError(f"factory must read 'package.module:function', not {value!r}", plugin=value)
+        raise PluginError(f"{spec.name}: factory must read 'package.module:function', not {value!r}", plugin=value)
 
 
-def _stems(_: object, attribute: attrs.Attribute[Any], value: tuple[str, ...]) -> None:
+def _stems(spec: EngineSpec, _: attrs.Attribute[Any], value: tuple[str, ...]) -> None:
     if not value or len(set(value)) != len(value):
-        raise PluginError(f"a model needs at least one stem, each named once, not {value!r}", plugin=value)
+        raise PluginError(f"{spec.name} needs at least one stem, each named once, not {value!r}", plugin=spec.name)
+    for stem in value:
+        if stem == RESIDUAL or not re.fullmatch(r"\w[\w -]*", stem):
+            raise PluginError(
+                f"{spec.name}: {stem!r} cannot name a stem: it is a file name of letters, digits, '_', '-' and spaces, "
+                f"and {RESIDUAL!r} is what the stems leave over",
+                plugin=spec.name,
+            )
 
 
 @attrs.frozen(kw_only=True)
@@ -188,7 +197,7 @@ class SeparationEngine(ABC):
             ]
         )
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most engines have nothing to let go of
         """Let go of weights and memory; closing twice is harmless."""
 
     def _overlap_add(self, run: Run, shift: int) -> OverlapAdd:
@@ -214,7 +223,7 @@ class SeparationEngine(ABC):
             yield int(draw.integers(0, int(MAX_SHIFT_SECONDS * self.spec.sample_rate), endpoint=True))
 
     def _checked(self, work: Run, mixture: Audio) -> Audio:
-        self._check("was given", mixture, (len(mixture), self.spec.channels, mixture.shape[-1]))
+        self._check("was given", mixture, (*np.shape(mixture)[:1], self.spec.channels, *np.shape(mixture)[-1:]))
         untouched = mixture.view()
         untouched.flags.writeable = False
         try:
@@ -227,13 +236,15 @@ class SeparationEngine(ABC):
                 f"{self.spec.name} failed: {type(error).__name__}: {error}", model=self.spec.name
             ) from error
         self._check("returned", stems, (len(mixture), len(self.stems), *mixture.shape[1:]))
-        if not np.isfinite(stems).all():
-            raise ContractBroken(f"{self.spec.name} returned values that are not finite", model=self.spec.name)
-        return stems
+        return stems.copy() if np.may_share_memory(stems, mixture) else stems
 
     def _check(self, verb: str, audio: Audio, shape: tuple[int, ...]) -> None:
+        name = self.spec.name
+        if not isinstance(audio, np.ndarray):
+            raise ContractBroken(f"{name} {verb} a {type(audio).__name__}, not an array", model=name)
         if audio.dtype != np.float32 or audio.shape != shape:
             raise ContractBroken(
-                f"{self.spec.name} {verb} {audio.dtype} {audio.shape}, the seam says float32 {shape}",
-                model=self.spec.name,
+                f"{name} {verb} {audio.dtype} {audio.shape}, the seam says float32 {shape}", model=name
             )
+        if not np.isfinite(audio).all():
+            raise ContractBroken(f"{name} {verb} values that are not finite", model=name)

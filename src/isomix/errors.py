@@ -20,6 +20,7 @@
     |  |- SeparationFailed                   500
     |  |- ContractBroken                     500
     |- StorageError                          500  bytes could not be written or read back
+    |  |- ObjectNotFound (FileNotFoundError) 404
     |  |- IntegrityError                     500  what was read is not what was written
     |- PluginError                           500
        |- DuplicateEngine                    500
@@ -183,6 +184,13 @@ class StorageError(IsomixError):
     """Bytes could not be written, moved or read. Facts: ``path``."""
 
     code = "storage_error"
+
+
+class ObjectNotFound(StorageError, FileNotFoundError):
+    """There is no file or object at a path or address. Facts: ``path``."""
+
+    code = "object_not_found"
+    status_hint = 404
 
 
 class IntegrityError(StorageError):

@@ -17,7 +17,7 @@ import pluggy
 
 from isomix.domain.options import EngineOptions
 from isomix.engine import EngineSpec, SeparationEngine
-from isomix.errors import DuplicateEngine, EngineUnavailable, PluginError, UnknownModel
+from isomix.errors import DuplicateEngine, EngineError, EngineUnavailable, IsomixError, PluginError, UnknownModel
 
 GROUP = "isomix.engines"
 hookspec = pluggy.HookspecMarker("isomix")
@@ -132,7 +132,10 @@ def _ask(point: EntryPoint) -> list[EngineSpec]:
     manager.add_hookspecs(Hooks)
     manager.register(point.load(), point.name)
     manager.check_pending()
-    specs = [spec for answer in manager.hook.isomix_engines() for spec in answer]
+    answers = manager.hook.isomix_engines()
+    if not answers:
+        raise PluginError("it has no function isomix_engines() marked with isomix.hookimpl", plugin=point.name)
+    specs = [spec for answer in answers for spec in answer]
     for spec in specs:
         if not isinstance(spec, EngineSpec):
             raise PluginError(f"isomix_engines() returned {spec!r}, not an EngineSpec", plugin=point.name)
@@ -175,14 +178,19 @@ def open_engine(spec: EngineSpec, options: EngineOptions) -> SeparationEngine:
     ------
     EngineUnavailable
         If a package that it needs is not installed.
+    EngineError
+        If it cannot be opened for another reason; the cause is chained.
     """
     module, _, function = spec.factory.partition(":")
     try:
-        factory = getattr(importlib.import_module(module), function)
+        engine = getattr(importlib.import_module(module), function)(spec, options)
+    except IsomixError:
+        raise
     except ImportError as error:
         remedy = f'pip install "isomix[{spec.extra}]"' if spec.extra else "reinstall the plugin's distribution"
         raise EngineUnavailable(f"{spec.name} cannot be loaded: {error}", hint=remedy, model=spec.name) from error
-    engine = factory(spec, options)
+    except Exception as error:
+        raise EngineError(f"{spec.name} cannot be opened: {type(error).__name__}: {error}", model=spec.name) from error
     if not isinstance(engine, SeparationEngine):
         raise PluginError(f"{spec.factory} returned {engine!r}, not a SeparationEngine", plugin=spec.name)
     return engine

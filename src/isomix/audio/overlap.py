@@ -29,9 +29,16 @@ from isomix.errors import InvalidOptions
 Run = Callable[[Audio], Audio]
 
 
-def _hop(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
+def _positive(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
     if value < 1:
-        raise InvalidOptions(f"hop must be at least 1 sample, not {value}", option="hop", value=value)
+        name = attribute.name
+        raise InvalidOptions(f"{name} must be at least 1 sample, not {value}", option=name, value=value)
+
+
+def _hop(cut: Segmentation, attribute: attrs.Attribute[Any], value: int) -> None:
+    _positive(cut, attribute, value)
+    if value > cut.length:
+        raise InvalidOptions(f"hop {value} leaves gaps between segments of {cut.length}", option="hop", value=value)
 
 
 @attrs.frozen(kw_only=True)
@@ -53,7 +60,7 @@ class Segmentation:
         does), or at the start, with silence behind it.
     """
 
-    length: int
+    length: int = attrs.field(validator=_positive)
     hop: int = attrs.field(validator=_hop)
     window: Literal["triangular", "sum"] = "triangular"
     lead: int = 0
@@ -74,7 +81,7 @@ class Segmentation:
         """
         if self.window == "sum":
             raise InvalidOptions("this model's overlap is fixed by its STFT", option="overlap", value=overlap)
-        return attrs.evolve(self, hop=int((1 - overlap) * self.length))
+        return attrs.evolve(self, hop=max(int((1 - overlap) * self.length), 1))
 
 
 @attrs.frozen

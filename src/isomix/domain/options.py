@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import attrs
 
@@ -22,7 +22,7 @@ def _refuse(attribute: attrs.Attribute[Any], value: object, rule: str) -> Invali
 
 
 def _overlap(_: object, attribute: attrs.Attribute[Any], value: float | None) -> None:
-    if value is not None and not 0 <= value < 1:
+    if value is not None and not (isinstance(value, int | float) and 0 <= value < 1):
         raise _refuse(attribute, value, "a fraction of a segment, at least 0 and below 1")
 
 
@@ -103,3 +103,19 @@ class EngineOptions:
     offline: bool = False
     trust_pickle: bool = False
     on_progress: Callable[[Progress], None] | None = attrs.field(default=None, eq=False, repr=False)
+
+
+class EngineChoices(TypedDict, total=False):
+    """The fields of `EngineOptions` that callers set, as keyword arguments."""
+
+    device: str
+    precision: Precision
+    overlap: float | None
+    shifts: int
+    seed: int
+    batch_size: int | None
+    on_device_error: DeviceErrorPolicy
+    repo: str | Path | None
+    weights_dir: str | Path | None
+    offline: bool
+    trust_pickle: bool

@@ -1,0 +1,1 @@
+"""Measurements: ``python -m benchmarks [NAME ...]``. Figures are ratios within one run; see docs/performance.md."""

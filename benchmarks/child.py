@@ -1,0 +1,69 @@
+"""One separation in a process of its own, measured from inside: ``python -m benchmarks.child '{...}'``.
+
+A fresh process is the only honest way to a peak: memory that an earlier run freed may still be mapped.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from typing import Any
+
+import isomix
+from isomix.testing.engines import pass_through_spec
+
+PASS_THROUGH = "pass-through"
+
+
+def separate_in_child(source: str, output: str, model: str, **options: Any) -> dict[str, float]:
+    """Separate in a new process.
+
+    Parameters
+    ----------
+    source, output : str
+        File and folder.
+    model : str
+        A model's name, or ``"pass-through"`` for the pipe alone with four stems.
+    **options : Any
+        Passed to `isomix.separate`.
+
+    Returns
+    -------
+    dict
+        ``peak_bytes``, ``wall_seconds``, ``cpu_seconds`` (loading apart), ``real_time_factor``, ``duration_seconds``.
+    """
+    request = json.dumps({"source": source, "output": output, "model": model, **options})
+    command = [sys.executable, "-m", "benchmarks.child", request]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+def main() -> None:
+    """Do what the argument says and print the figures."""
+    request = json.loads(sys.argv[1])
+    source, model = request.pop("source"), request.pop("model")
+    if model == PASS_THROUGH:
+        model = pass_through_spec(length=343980, hop=257985, stems=("vocals", "drums", "bass", "other"))
+    output, file_format = request.pop("output"), request.pop("format", "wav")
+    with isomix.Separator(model, **request) as separator:
+        started, cpu_started = time.monotonic(), time.process_time()
+        separation = separator.separate(source, output=output, format=file_format)
+    wall_seconds = time.monotonic() - started
+    # Linux counts kilobytes, macOS bytes.
+    unit = 1 if sys.platform == "darwin" else 1024
+    figures = {
+        "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,
+        "wall_seconds": wall_seconds,
+        "cpu_seconds": time.process_time() - cpu_started,
+        "real_time_factor": separation.duration / wall_seconds,
+        "duration_seconds": separation.duration,
+    }
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()

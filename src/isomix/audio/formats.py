@@ -1,0 +1,120 @@
+"""The file formats that stems are written in, and what each can hold."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import attrs
+
+from isomix.errors import InvalidOptions
+
+Format = Literal["wav", "flac", "mp3", "ogg"]
+Encoding = Literal["int16", "int24", "float32"]
+
+FORMATS: tuple[Format, ...] = get_args(Format)
+ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
+
+RIFF_LIMIT_BYTES = 0xFFFFFFFF - 4096
+"""A RIFF header counts bytes in 32 bits; longer recordings are written as RF64 (EBU Tech 3306)."""
+
+_SUBTYPES: dict[tuple[str, str | None], str] = {
+    ("wav", "int16"): "PCM_16",
+    ("wav", "int24"): "PCM_24",
+    ("wav", "float32"): "FLOAT",
+    ("flac", "int16"): "PCM_16",
+    ("flac", "int24"): "PCM_24",
+    ("mp3", None): "MPEG_LAYER_III",
+    ("ogg", None): "VORBIS",
+}
+_DEFAULT_ENCODING: dict[str, Encoding | None] = {"wav": "int16", "flac": "int16", "mp3": None, "ogg": None}
+_BYTES_PER_SAMPLE = {"PCM_16": 2, "PCM_24": 3, "FLOAT": 4}
+_MP3_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+_HIGHEST_RATE_HZ = {"flac": 655_350, "ogg": 200_000}
+"""Beyond it, libsndfile refuses FLAC, and libvorbis ends the process."""
+
+
+@attrs.frozen
+class FileFormat:
+    """A format and an encoding that exist together.
+
+    Parameters
+    ----------
+    format : {"wav", "flac", "mp3", "ogg"}
+        Container, and the file name's ending.
+    encoding : {"int16", "int24", "float32"} or None
+        How samples are stored; None for the formats that have no choice (mp3, ogg).
+
+    Examples
+    --------
+    >>> FileFormat.of("flac", "int24").subtype
+    'PCM_24'
+    """
+
+    format: Format
+    encoding: Encoding | None
+
+    @classmethod
+    def of(cls, format: str, encoding: str | None = None) -> FileFormat:  # noqa: A002 - the word users know
+        """Return the format of these names, with its usual encoding if none is named.
+
+        Raises
+        ------
+        InvalidOptions
+            If there is no such pair.
+        """
+        if format not in FORMATS:
+            known = ", ".join(FORMATS)
+            raise InvalidOptions(f"format must be one of {known}, not {format!r}", option="format", value=format)
+        chosen = encoding or _DEFAULT_ENCODING[format]
+        if (format, chosen) not in _SUBTYPES:
+            fits = [str(known) for have, known in _SUBTYPES if have == format]
+            raise InvalidOptions(
+                f"{format} cannot be written as {encoding}; it takes {', '.join(fits).replace('None', 'no encoding')}",
+                option="encoding",
+                value=encoding,
+            )
+        return cls(format, chosen)  # type: ignore[arg-type]  # both were looked up just above
+
+    @property
+    def subtype(self) -> str:
+        """Name of the encoding for libsndfile."""
+        return _SUBTYPES[self.format, self.encoding]
+
+    @property
+    def can_clip(self) -> bool:
+        """Whether values beyond full scale are lost."""
+        return self.encoding != "float32"
+
+    @property
+    def is_lossless(self) -> bool:
+        """Whether what is read back is what was written, up to rounding to the encoding."""
+        return self.encoding is not None
+
+    def container(self, samples: int | None, channels: int) -> str:
+        """Return the name of the container for libsndfile, for a recording of this size."""
+        if self.format != "wav":
+            return self.format.upper()
+        size_bytes = (samples or 0) * channels * _BYTES_PER_SAMPLE[self.subtype]
+        return "RF64" if samples is None or size_bytes > RIFF_LIMIT_BYTES else "WAV"
+
+    def holds(self, sample_rate: int) -> bool:
+        """Tell whether the format knows a sample rate, in Hz."""
+        if self.format == "mp3":
+            return sample_rate in _MP3_RATES_HZ
+        return sample_rate <= _HIGHEST_RATE_HZ.get(self.format, sample_rate)
+
+    def check(self, sample_rate: int) -> None:
+        """Refuse a sample rate that the format cannot hold, before any work is done.
+
+        Raises
+        ------
+        InvalidOptions
+            If it cannot.
+        """
+        if not self.holds(sample_rate):
+            raise InvalidOptions(
+                f"{self.format} cannot hold {sample_rate} Hz",
+                hint="choose wav",
+                option="format",
+                value=self.format,
+            )

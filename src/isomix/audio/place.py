@@ -1,0 +1,121 @@
+"""Where finished files appear: a folder on disk or an fsspec URL. All of them, or none under its final name."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import fsspec
+import soundfile
+
+from isomix.errors import StorageError
+
+
+@contextmanager
+def as_storage_error(place: str) -> Iterator[None]:
+    """Translate what the disk and libsndfile raise while writing to a folder or URL: the one door for both.
+
+    Raises
+    ------
+    StorageError
+        With the cause chained.
+    """
+    try:
+        yield
+    except StorageError:
+        raise
+    except (OSError, soundfile.SoundFileError) as error:
+        raise StorageError(
+            f"stems cannot be written to {place}: {error}",
+            hint="is the disk full, or the folder read-only?",
+            path=place,
+        ) from error
+
+
+class Folder:
+    """A folder on disk: files are made in a hidden folder inside it and renamed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.name = str(folder)
+        self._folder = folder
+        self._made: list[Path] = []
+
+    def address(self, name: str) -> str:
+        """Return the final path or URL of a file."""
+        return str(self._folder / name)
+
+    def begin(self) -> Path:
+        """Return a new folder on disk in which to make the files."""
+        with as_storage_error(self.name):
+            self._made = [path for path in (self._folder, *self._folder.parents) if not path.exists()]
+            try:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                return Path(tempfile.mkdtemp(prefix=".isomix-", dir=self._folder))
+            except OSError:
+                self._remove_made()
+                raise
+
+    def publish(self, work: Path, names: Sequence[str]) -> None:
+        """Move finished files from the working folder to their final names."""
+        for name in names:
+            if (self._folder / name).is_dir():  # seen before any file has moved
+                raise IsADirectoryError(f"{name} is a folder there")
+        self._made = []
+        for name in names:
+            (work / name).replace(self._folder / name)
+
+    def clean(self, work: Path) -> None:
+        """Remove the working folder, and folders made for files that never came."""
+        shutil.rmtree(work, ignore_errors=True)
+        self._remove_made()
+
+    def _remove_made(self) -> None:
+        for path in self._made:
+            with suppress(OSError):  # somebody else has put a file there: it stays
+                path.rmdir()
+
+
+class Remote:
+    """An fsspec URL: files are made on the local disk, uploaded under a temporary name and moved."""
+
+    def __init__(self, url: str) -> None:
+        self.name = self._url = url if url.endswith("://") else url.rstrip("/")
+
+    def address(self, name: str) -> str:
+        """Return the final path or URL of a file."""
+        return f"{self._url}/{name}"
+
+    def begin(self) -> Path:
+        """Return a new folder on disk in which to make the files."""
+        try:
+            self._system, self._root = fsspec.url_to_fs(self._url)
+        except (ImportError, ValueError) as error:
+            raise StorageError(f"{self._url} cannot be written: {error}", path=self._url) from error
+        return Path(tempfile.mkdtemp(prefix="isomix-"))
+
+    def publish(self, work: Path, names: Sequence[str]) -> None:
+        """Move finished files from the working folder to their final names."""
+        self._system.makedirs(self._root, exist_ok=True)
+        waiting = {name: f"{self._root}/.{work.name}-{name}" for name in names}
+        try:
+            for name, temporary in waiting.items():
+                self._system.put_file(str(work / name), temporary)
+            for name, temporary in waiting.items():
+                self._system.mv(temporary, f"{self._root}/{name}")
+        except BaseException:
+            for temporary in waiting.values():
+                with suppress(OSError):
+                    self._system.rm_file(temporary)
+            raise
+
+    def clean(self, work: Path) -> None:
+        """Remove the working folder."""
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def open_place(folder: str | Path) -> Folder | Remote:
+    """Return the place of a path or of an fsspec URL."""
+    return Remote(str(folder)) if "://" in str(folder) else Folder(Path(folder))

@@ -1,0 +1,282 @@
+"""`separate` and `Separator`: the pipe from any source to arrays or files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self, Unpack
+
+from isomix.audio.blocks import Audio
+from isomix.audio.formats import FileFormat
+from isomix.audio.sink import ArraySink, FileSink
+from isomix.audio.source import AudioSource, SourceLike, open_source
+from isomix.domain.options import EngineChoices, EngineOptions
+from isomix.domain.progress import CancelToken
+from isomix.domain.stems import RESIDUAL, StemPlan
+from isomix.engine import EngineSpec
+from isomix.errors import EngineUnavailable, InvalidOptions, WeightsUnavailable
+from isomix.pipe import Pipe, StemBlock
+from isomix.plugins import installed, open_engine
+from isomix.progress import ProgressLike, make_listener
+from isomix.result import Separation, StemAudio
+from isomix.settings import offline_requested
+
+DEFAULT_MODEL = "htdemucs"
+"""The best quality among the models whose weights are published; nothing else is ever taken in its stead."""
+
+
+class Separator:
+    """A model with its weights loaded, for any number of recordings. Safe to use from several threads.
+
+    Parameters
+    ----------
+    model : str or EngineSpec
+        One of `isomix.list_models`.
+    stems : sequence of str, optional
+        The stems that are wanted: the model's own, ``"accompaniment"`` (the mixture minus the vocals) or
+        ``"residual"`` (the mixture minus every stem). Work that none of them needs is left out.
+    progress : None, True or callable
+        Hears about downloads while the model loads; see `isomix.separate`.
+    **options
+        Fields of `isomix.EngineOptions`: ``device``, ``precision``, ``overlap``, ``shifts``, ``seed``,
+        ``batch_size``, ``on_device_error``, ``repo``, ``weights_dir``, ``offline``, ``trust_pickle``.
+
+    Raises
+    ------
+    UnknownModel, UnknownStem, InvalidOptions
+        If a name or an option does not exist.
+    EngineUnavailable, WeightsUnavailable
+        If the model's packages or weights are not there; the message says how to get them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> with Separator("hpss", stems=["drums"]) as separator:
+    ...     separation = separator.separate((np.zeros((2, 44100), np.float32), 44100))
+    >>> separation["drums"].array.shape
+    (2, 44100)
+    """
+
+    def __init__(
+        self,
+        model: str | EngineSpec = DEFAULT_MODEL,
+        *,
+        stems: Sequence[str] | None = None,
+        progress: ProgressLike = None,
+        **options: Unpack[EngineChoices],
+    ) -> None:
+        started = time.monotonic()
+        if isinstance(stems, str):
+            raise InvalidOptions(f"stems must be a list of names, not {stems!r}", option="stems", value=stems)
+        self.spec = model if isinstance(model, EngineSpec) else installed().get_spec(model)
+        self._plan = StemPlan.of(self.spec.name, self.spec.stems, stems)
+        options["offline"] = options.get("offline", False) or offline_requested()
+        self.options = EngineOptions(stems=self._plan.computed, on_progress=make_listener(progress), **options)
+        try:
+            self._engine = open_engine(self.spec, self.options)
+        except (EngineUnavailable, WeightsUnavailable) as error:
+            error.hint += '; or choose another model: `isomix models list` names them, model="hpss" needs no weights'
+            raise
+        self._load_seconds = time.monotonic() - started
+
+    def separate(
+        self,
+        source: SourceLike,
+        *,
+        output: str | Path | None = None,
+        format: str = "wav",  # noqa: A002 - the word users know
+        encoding: str | None = None,
+        stream: int = 0,
+        progress: ProgressLike = None,
+        cancel: CancelToken | None = None,
+    ) -> Separation:
+        """Separate one recording. The parameters are those of `isomix.separate`."""
+        file_format = FileFormat.of(format, encoding)
+        with open_source(source, stream=stream) as opened:
+            pipe = self._pipe(opened, progress, cancel)
+            with self._sink(pipe, output, file_format) as sink:
+                started = time.monotonic()
+                for block in pipe.blocks():
+                    sink.write(_kept(block, in_memory=output is None))
+                separated = time.monotonic()
+                pipe.meter.report("write", 0.0)
+                pipe.cancel.check()
+                gain_db = sink.commit()
+            timings = {
+                "load": self._load_seconds,
+                "separate": separated - started,
+                "write": time.monotonic() - separated,
+            }
+            pipe.meter.finish(pipe.duration)
+            return self._result(pipe, sink, gain_db, timings)
+
+    def stream(
+        self,
+        source: SourceLike,
+        *,
+        stream: int = 0,
+        progress: ProgressLike = None,
+        cancel: CancelToken | None = None,
+    ) -> Iterator[StemBlock]:
+        """Yield stems while the separation runs, each stretch as soon as it is final.
+
+        Parameters
+        ----------
+        source, stream, progress, cancel
+            As in `isomix.separate`.
+
+        Yields
+        ------
+        StemBlock
+            In order, without gaps, together as long as the recording.
+        """
+        with open_source(source, stream=stream) as opened:
+            pipe = self._pipe(opened, progress, cancel)
+            yield from pipe.blocks()
+            pipe.meter.finish(pipe.duration)
+
+    def close(self) -> None:
+        """Let go of the weights; closing twice is harmless."""
+        self._engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _pipe(self, source: AudioSource, progress: ProgressLike, cancel: CancelToken | None) -> Pipe:
+        return Pipe(source, self._engine, self._plan, make_listener(progress), cancel or CancelToken())
+
+    def _sink(self, pipe: Pipe, output: str | Path | None, file_format: FileFormat) -> ArraySink | FileSink:
+        expected = pipe.source.expected_samples
+        if output is None:
+            residual = (RESIDUAL,) if self._plan.has_all else ()
+            return ArraySink(tuple(dict.fromkeys((*self._plan.names, *residual))), pipe.channels, expected)
+        return FileSink(
+            output,
+            self._plan.names,
+            file_format,
+            sample_rate=pipe.source.sample_rate,
+            channels=pipe.channels,
+            expected_samples=expected,
+        )
+
+    def _result(
+        self, pipe: Pipe, sink: ArraySink | FileSink, gain_db: float, timings: Mapping[str, float]
+    ) -> Separation:
+        rate, duration = pipe.source.sample_rate, pipe.duration
+        if isinstance(sink, FileSink):
+            stems = {name: StemAudio(name, rate, duration, path) for name, path in sink.paths.items()}
+        else:
+            stems = {name: StemAudio(name, rate, duration, None, array) for name, array in sink.arrays.items()}
+        return Separation(
+            model=self.spec.name,
+            options=self.options,
+            device=self._engine.device,
+            precision=self._engine.precision,
+            runtime=self._engine.runtime,
+            sample_rate=rate,
+            channels=pipe.channels,
+            samples=pipe.position,
+            null_error_db=pipe.null_error_db,
+            gain_db=gain_db,
+            timings=timings,
+            notes=pipe.notes,
+            stems={name: stems[name] for name in self._plan.names},
+            residual=stems.get(RESIDUAL),
+        )
+
+
+def _kept(block: StemBlock, *, in_memory: bool) -> Mapping[str, Audio]:
+    """Return what a sink takes of a block: in memory the residual too, which then costs nobody a second pass."""
+    if in_memory and block.residual is not None:
+        return {**block.stems, RESIDUAL: block.residual}
+    return block.stems
+
+
+def separate(
+    source: SourceLike,
+    model: str | EngineSpec = DEFAULT_MODEL,
+    *,
+    stems: Sequence[str] | None = None,
+    output: str | Path | None = None,
+    format: str = "wav",  # noqa: A002 - the word users know
+    encoding: str | None = None,
+    stream: int = 0,
+    progress: ProgressLike = None,
+    cancel: CancelToken | None = None,
+    **options: Unpack[EngineChoices],
+) -> Separation:
+    """Separate a recording into stems.
+
+    Stems have the recording's own sample rate, channels and exact length. For many recordings, keep a `Separator`.
+
+    Parameters
+    ----------
+    source : path, bytes, binary file object, fsspec URL or (array, sample_rate)
+        The mixture; an array is floating point of shape ``(channels, samples)``, its sample rate in Hz.
+    model : str or EngineSpec
+        One of `isomix.list_models`.
+    stems : sequence of str, optional
+        The stems that are wanted: the model's own, ``"accompaniment"`` (the mixture minus the vocals) or
+        ``"residual"`` (the mixture minus every stem).
+    output : path or fsspec URL, optional
+        A folder for ``<stem>.<format>``; memory then stays flat however long the recording. Without it, stems are
+        arrays in memory.
+    format : {"wav", "flac", "mp3", "ogg"}
+        Format of the files.
+    encoding : {"int16", "int24", "float32"}, optional
+        How their samples are stored; int16 for wav and flac if not given.
+    stream : int
+        Which audio stream of a container that has several.
+    progress : None, True or callable
+        Nothing, a bar, or a callable that hears `isomix.Progress` events.
+    cancel : CancelToken, optional
+        Stops the work within one segment; no file is left.
+    **options
+        Fields of `isomix.EngineOptions`, such as ``device="cuda"`` or ``shifts=2``.
+
+    Returns
+    -------
+    Separation
+        A mapping of stem name to `StemAudio`, with what was decided and measured.
+
+    Raises
+    ------
+    AudioRejected
+        If the recording cannot be read (its subclasses say why).
+    UnknownModel, UnknownStem, InvalidOptions
+        If a name or an option does not exist.
+    EngineUnavailable, WeightsUnavailable
+        If the model's packages or weights are not there.
+    SeparationFailed
+        If the engine fails.
+    StorageError
+        If the stems cannot be written.
+    SeparationCancelled
+        If the cancel token was used.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> noise = np.random.default_rng(0).standard_normal((1, 22050)).astype(np.float32)
+    >>> separation = separate((noise, 22050), "hpss")
+    >>> list(separation), separation["drums"].array.shape
+    (['drums', 'bass', 'other'], (1, 22050))
+    """
+    listener = make_listener(progress)
+    with Separator(model, stems=stems, progress=listener, **options) as separator:
+        return separator.separate(
+            source,
+            output=output,
+            format=format,
+            encoding=encoding,
+            stream=stream,
+            progress=listener,
+            cancel=cancel,
+        )
