@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from demucs.apply import BagOfModels, apply_model
 from demucs.demucs import Demucs
@@ -18,20 +19,29 @@ from demucs.htdemucs import HTDemucs
 from demucs.repo import AnyModelRepo, BagOnlyRepo, LocalRepo
 
 from isomix.audio.blocks import Audio
-from isomix.backends.demucs import find_spec
+from isomix.backends.demucs import isomix_find_engine
 from isomix.domain.options import EngineOptions
 from isomix.engine import SeparationEngine
 from isomix.plugins import open_engine
 
 STEMS = ["drums", "bass", "other", "vocals"]
-SAMPLE_RATE = 8000
+SAMPLE_RATE = 4000
 """Low, so that the tests are quick; nothing in Demucs depends on it."""
 NETWORKS: dict[str, Callable[..., Any]] = {"htdemucs": HTDemucs, "hdemucs": HDemucs, "demucs": Demucs}
 SMALL: dict[str, dict[str, Any]] = {
-    "htdemucs": {"channels": 8, "t_layers": 1, "t_heads": 4, "segment": Fraction(39, 5)},
-    "hdemucs": {"channels": 8, "segment": 4},
-    "demucs": {"channels": 8, "segment": 3},
+    "htdemucs": {"channels": 8, "depth": 3, "dconv_depth": 1, "t_layers": 1, "t_heads": 4, "segment": Fraction(39, 5)},
+    "hdemucs": {"channels": 4, "dconv_depth": 1, "segment": 4},
+    "demucs": {"channels": 4, "dconv_depth": 1, "segment": 3},
 }
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Keep torch to one thread: on so small networks its threads only wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def save_network(folder: Path, signature: str, kind: str, *, seed: int = 0, **changes: Any) -> Path:
@@ -64,11 +74,11 @@ def save_bag(folder: Path, name: str, definition: str) -> None:
     (folder / f"{name}.yaml").write_text(definition, encoding="utf-8")
 
 
-def make_mixture(seconds: float, *, seed: int = 0, channels: int = 2) -> Audio:
+def make_mixture(seconds: float, *, seed: int = 0, channels: int = 2, sample_rate: int = SAMPLE_RATE) -> Audio:
     """Return tones and noise with an offset, which normalisation has to remove."""
-    samples = int(seconds * SAMPLE_RATE)
+    samples = int(seconds * sample_rate)
     draw = np.random.default_rng(seed)
-    time = np.arange(samples) / SAMPLE_RATE
+    time = np.arange(samples) / sample_rate
     tones = [np.sin(2 * np.pi * frequency * time) for frequency in draw.uniform(60, 4000, channels)]
     return np.asarray(0.2 * np.array(tones) + 0.05 * draw.standard_normal((channels, samples)) + 0.01, np.float32)
 
@@ -76,7 +86,7 @@ def make_mixture(seconds: float, *, seed: int = 0, channels: int = 2) -> Audio:
 def open_tiny(repo: Path, name: str, **choices: Any) -> SeparationEngine:
     """Open a model of a folder through isomix's own doors."""
     options = EngineOptions(repo=repo, device="cpu", **choices)
-    spec = find_spec(name, options)
+    spec = isomix_find_engine(name, options)
     assert spec is not None
     return open_engine(spec, options)
 
@@ -118,5 +128,3 @@ def snr_db(reference: Audio, estimate: Audio) -> float:
     assert reference.shape == estimate.shape
     error = np.square(reference - estimate, dtype=np.float64).sum()
     return float(10 * np.log10(np.square(reference, dtype=np.float64).sum() / max(error, 1e-300)))
-
-

@@ -176,10 +176,10 @@ def _facts(model: Any) -> dict[str, Any]:
 
 def _pull(choices: argparse.Namespace) -> int:
     """Open each model once: what opens has its weights, whole and verified."""
-    options = _engine_options(choices)
-    options["offline"] = options["offline"] or offline_requested()
+    asked = _engine_options(choices)
+    options = EngineOptions(**{**asked, "offline": asked["offline"] or offline_requested()})
     for name in choices.models:
-        open_engine(installed().get_spec(name), EngineOptions(**options)).close()
+        open_engine(installed().get_spec(name, options), options).close()
         print(f"{name}: ready")
     return 0
 

@@ -7,11 +7,13 @@ here holds a whole recording: what waits is bounded by a few segments of the eng
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 
 import attrs
 import numpy as np
 
 from isomix.audio.blocks import Audio, SampleBuffer
+from isomix.audio.prefetch import prefetch
 from isomix.audio.resample import EngineRate, match_channels
 from isomix.audio.source import AudioSource
 from isomix.audio.statistics import TrackStatistics
@@ -117,6 +119,7 @@ class Pipe:
 
     def blocks(self) -> Iterator[StemBlock]:
         """Yield settled blocks until the recording is through; once."""
+        self.cancel.check()
         statistics = self._analyse()
         rate, waiting = self._make_rate(), SampleBuffer((self.channels,))
         stream = self._engine.open_stream(self.cancel.check)
@@ -134,9 +137,10 @@ class Pipe:
             yield from self._emit(stems, waiting)
 
     def _mixture_blocks(self) -> Iterator[Audio]:
-        for block in self.source.blocks():
-            self.cancel.check()
-            yield self._match(block)
+        with closing(prefetch(self.source.blocks())) as blocks:
+            for block in blocks:
+                self.cancel.check()
+                yield self._match(block)
 
     def _make_rate(self) -> EngineRate:
         return EngineRate(

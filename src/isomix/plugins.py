@@ -1,14 +1,15 @@
-"""How engines are found: one hook, called on every installed plugin, each on its own.
+"""How engines are found: hooks, called on every installed plugin, each on its own.
 
 A plugin is a module or object with a function marked `hookimpl` that is named ``isomix_engines`` and returns
 `EngineSpec` values, announced under the entry-point group ``isomix.engines``. isomix's own engines come the same way.
+A second hook, ``isomix_find_engine``, is for plugins whose models cannot all be listed: a user's own folder of weights.
 A plugin that fails is remembered and reported; it takes nobody else down.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
@@ -32,6 +33,17 @@ class Hooks:
     def isomix_engines(self) -> Iterable[EngineSpec]:
         """Return the models that the plugin offers. Import nothing heavy here: the factory does."""
         raise AssertionError("pluggy never calls a hookspec")
+
+    @hookspec(firstresult=True)
+    def isomix_find_engine(self, name: str, options: EngineOptions) -> EngineSpec | None:
+        """Return the model of a name that is not in any list, such as one in ``options.repo``; None if it is not yours.
+
+        Optional. It is asked for names that nobody lists, and for every name where ``options.repo`` is given.
+        """
+        raise AssertionError("pluggy never calls a hookspec")
+
+
+Finder = Callable[[str, EngineOptions], EngineSpec | None]
 
 
 @attrs.frozen
@@ -61,17 +73,27 @@ class Registry:
         By model name; more than one offer is a conflict that `get_spec` refuses.
     broken : tuple of BrokenPlugin
         Plugins that were left out.
+    finders : tuple of callable
+        What finds models that nobody lists, from a name and options.
     """
 
     offers: Mapping[str, tuple[Offer, ...]]
     broken: tuple[BrokenPlugin, ...]
+    finders: tuple[Finder, ...] = ()
 
     def list_specs(self) -> list[EngineSpec]:
         """Return the usable models, by name."""
         return [offers[0].spec for _, offers in sorted(self.offers.items()) if len(offers) == 1]
 
-    def get_spec(self, name: str) -> EngineSpec:
+    def get_spec(self, name: str, options: EngineOptions | None = None) -> EngineSpec:
         """Return the model of a name.
+
+        Parameters
+        ----------
+        name : str
+            As listed, or as a plugin understands it together with the options.
+        options : EngineOptions, optional
+            ``repo`` is where to look first.
 
         Raises
         ------
@@ -81,6 +103,10 @@ class Registry:
             If two distributions do.
         """
         offers = self.offers.get(name, ())
+        if options is not None and (options.repo or not offers):
+            for finder in self.finders:
+                if found := finder(name, options):
+                    return found
         if not offers:
             raise self._unknown(name)
         if len(offers) > 1:
@@ -114,31 +140,45 @@ def discover(points: Iterable[EntryPoint]) -> Registry:
     Registry
     """
     offers: dict[str, tuple[Offer, ...]] = {}
-    broken = []
+    broken, finders = [], []
     for point in points:
         distribution = point.dist.name if point.dist else point.value
         try:
-            specs = _ask(point)
+            manager = _load(point)
+            specs = _list_specs(manager, point.name)
         except Exception as error:
             broken.append(BrokenPlugin(point.name, distribution, error))
             continue
         for spec in specs:
             offers[spec.name] = (*offers.get(spec.name, ()), Offer(spec, distribution))
-    return Registry(offers, tuple(broken))
+        finders.append(_make_finder(manager))
+    return Registry(offers, tuple(broken), tuple(finders))
 
 
-def _ask(point: EntryPoint) -> list[EngineSpec]:
+def _load(point: EntryPoint) -> pluggy.PluginManager:
     manager = pluggy.PluginManager("isomix")
     manager.add_hookspecs(Hooks)
     manager.register(point.load(), point.name)
     manager.check_pending()
+    return manager
+
+
+def _make_finder(manager: pluggy.PluginManager) -> Finder:
+    def find(name: str, options: EngineOptions) -> EngineSpec | None:
+        found: EngineSpec | None = manager.hook.isomix_find_engine(name=name, options=options)
+        return found
+
+    return find
+
+
+def _list_specs(manager: pluggy.PluginManager, plugin: str) -> list[EngineSpec]:
     answers = manager.hook.isomix_engines()
     if not answers:
-        raise PluginError("it has no function isomix_engines() marked with isomix.hookimpl", plugin=point.name)
+        raise PluginError("it has no function isomix_engines() marked with isomix.hookimpl", plugin=plugin)
     specs = [spec for answer in answers for spec in answer]
     for spec in specs:
         if not isinstance(spec, EngineSpec):
-            raise PluginError(f"isomix_engines() returned {spec!r}, not an EngineSpec", plugin=point.name)
+            raise PluginError(f"isomix_engines() returned {spec!r}, not an EngineSpec", plugin=plugin)
     return specs
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, Unpack
 
+import attrs
+
 from isomix.audio.blocks import Audio
 from isomix.audio.formats import FileFormat
 from isomix.audio.sink import ArraySink, FileSink
@@ -70,11 +72,12 @@ class Separator:
         started = time.monotonic()
         if isinstance(stems, str):
             raise InvalidOptions(f"stems must be a list of names, not {stems!r}", option="stems", value=stems)
-        self.spec = model if isinstance(model, EngineSpec) else installed().get_spec(model)
-        self._plan = StemPlan.of(self.spec.name, self.spec.stems, stems)
         options["offline"] = options.get("offline", False) or offline_requested()
-        self.options = EngineOptions(stems=self._plan.computed, on_progress=make_listener(progress), **options)
+        asked = EngineOptions(on_progress=make_listener(progress), **options)
         try:
+            self.spec = model if isinstance(model, EngineSpec) else installed().get_spec(model, asked)
+            self._plan = StemPlan.of(self.spec.name, self.spec.stems, stems)
+            self.options = attrs.evolve(asked, stems=self._plan.computed)
             self._engine = open_engine(self.spec, self.options)
         except (EngineUnavailable, WeightsUnavailable) as error:
             error.hint += '; or choose another model: `isomix models list` names them, model="hpss" needs no weights'

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import attrs
+import numpy as np
+from numpy.typing import NDArray
 
+from isomix.audio.blocks import Audio
 from isomix.errors import InvalidOptions
+
+Stored: TypeAlias = NDArray[Any]
+"""Samples as a file holds them."""
 
 Format = Literal["wav", "flac", "mp3", "ogg"]
 Encoding = Literal["int16", "int24", "float32"]
@@ -89,6 +95,39 @@ class FileFormat:
     def is_lossless(self) -> bool:
         """Whether what is read back is what was written, up to rounding to the encoding."""
         return self.encoding is not None
+
+    @property
+    def quality(self) -> dict[str, object]:
+        """What else libsndfile is told: the best variable bit rate for MP3."""
+        return {"compression_level": 0.0, "bitrate_mode": "VARIABLE"} if self.format == "mp3" else {}
+
+    @property
+    def stored_dtype(self) -> str:
+        """The numpy type in which samples are handed to libsndfile, and read back without any rounding."""
+        return {"int16": "int16", "int24": "int32"}.get(self.encoding or "", "float32")
+
+    def quantise(self, audio: Audio) -> Stored:
+        """Round samples to the encoding: to the nearest step, values beyond full scale to the last.
+
+        libsndfile's own conversion rounds down, which adds half a step of DC, and is an order of magnitude slower.
+
+        Parameters
+        ----------
+        audio : ndarray, float32
+            Any shape.
+
+        Returns
+        -------
+        ndarray of the same shape
+            int16; int32 with 24 bits at the top; or float32 as it is.
+        """
+        if self.stored_dtype == "float32":
+            return audio
+        steps = 1 << (15 if self.encoding == "int16" else 23)
+        scaled = audio * np.float32(steps)
+        np.rint(scaled, out=scaled)
+        np.clip(scaled, -steps, steps - 1, out=scaled)
+        return scaled.astype(np.int16) if self.encoding == "int16" else scaled.astype(np.int32) << 8
 
     def container(self, samples: int | None, channels: int) -> str:
         """Return the name of the container for libsndfile, for a recording of this size."""

@@ -51,4 +51,5 @@ def _find_mpeg_kind(head: bytes) -> Kind | None:
     if head[1] & 0xF6 == 0xF0:
         return "aac"  # ADTS: layer bits are zero
     version, layer, bit_rate, sample_rate = head[1] >> 3 & 3, head[1] >> 1 & 3, head[2] >> 4, head[2] >> 2 & 3
-    return "mp3" if version != 1 and layer != 0 and bit_rate != 15 and sample_rate != 3 else None
+    # Layer I, which nobody uses, starts like UTF-16 text: only layers II and III are let in.
+    return "mp3" if version != 1 and layer in (1, 2) and bit_rate != 15 and sample_rate != 3 else None

@@ -82,7 +82,8 @@ class Remote:
     """An fsspec URL: files are made on the local disk, uploaded under a temporary name and moved."""
 
     def __init__(self, url: str) -> None:
-        self.name = self._url = url if url.endswith("://") else url.rstrip("/")
+        protocol, _, path = url.partition("://")
+        self.name = self._url = f"{protocol}://{path.rstrip('/')}"
 
     def address(self, name: str) -> str:
         """Return the final path or URL of a file."""

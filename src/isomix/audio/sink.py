@@ -1,26 +1,25 @@
 """Where stems go: arrays in memory, or files that appear whole or not at all.
 
-Files are encoded under a temporary name while the separation runs, read back, and moved to their names together. A
-format that would clip is also kept as float32 on disk until the end: if any stem went beyond full scale, all stems
-are written again with one shared gain, so that they still sum to the (scaled) mixture.
+Files are encoded under a temporary name while the separation runs, read back, and moved to their names together. If a
+stem went beyond full scale in a format that clips, all stems are encoded again with one shared gain, so that they still
+sum to the (scaled) mixture.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
 import numpy as np
-import soundfile
 
 from isomix.audio.blocks import Audio
 from isomix.audio.formats import FileFormat
 from isomix.audio.place import as_storage_error, open_place
-from isomix.audio.source import BLOCK_SAMPLES
-from isomix.errors import IntegrityError, InvalidOptions
+from isomix.audio.stem_file import StemFile
+from isomix.errors import InvalidOptions
 
 _TRUSTED_SAMPLES = 1 << 27
 """What a header may ask for in advance: 50 minutes at 44.1 kHz. One that lies could ask for all memory there is."""
@@ -133,11 +132,15 @@ class FileSink:
     ) -> None:
         file_format.check(sample_rate)
         self._place = open_place(folder)
-        self._names, self._format, self._rate, self._channels = names, file_format, sample_rate, channels
-        self._container = file_format.container(expected_samples, channels)
-        self._samples, self._peak = 0, 0.0
-        self._written: dict[str, soundfile.SoundFile] = {}
-        self._spools: dict[str, soundfile.SoundFile] = {}
+        self._names, self._format = names, file_format
+        self._open_file = partial(
+            StemFile,
+            file_format=file_format,
+            sample_rate=sample_rate,
+            channels=channels,
+            expected_samples=expected_samples,
+        )
+        self._files: dict[str, StemFile] = {}
 
     @property
     def paths(self) -> dict[str, str]:
@@ -149,9 +152,7 @@ class FileSink:
         try:
             with as_storage_error(self._place.name):
                 for name in self._names:
-                    self._written[name] = self._create(self._work / self._file_name(name), self._container)
-                    if self._format.can_clip:
-                        self._spools[name] = self._create(self._work / f"{name}.spool", "RF64", "FLOAT")
+                    self._files[name] = self._open_file(self._work / self._file_name(name))
         except BaseException:
             self._discard()
             raise
@@ -161,23 +162,18 @@ class FileSink:
         """Take the next block of every stem."""
         with as_storage_error(self._place.name):
             for name, block in stems.items():
-                columns = np.ascontiguousarray(block.T)
-                self._peak = max(self._peak, float(np.abs(columns).max(initial=0.0)))
-                self._written[name].write(columns)
-                if self._spools:
-                    self._spools[name].write(columns)
-            self._samples += block.shape[1]
+                self._files[name].write(block)
 
     def commit(self) -> float:
         """Verify every file, move all to their names and return the shared gain in dB."""
-        gain = 1.0 / self._peak if self._format.can_clip and self._peak > 1.0 else 1.0
         with as_storage_error(self._place.name):
-            self._close_files()
-            for name in self._names:
-                path = self._work / self._file_name(name)
-                if gain != 1.0:
-                    self._write_again(name, path, gain)
-                self._verify(path)
+            for file in self._files.values():
+                file.drain()
+            self._check_not_empty()
+            peak = max(file.peak for file in self._files.values())
+            gain = 1.0 / peak if self._format.can_clip and peak > 1.0 else 1.0
+            for sealing in [file.seal(gain) for file in self._files.values()]:
+                sealing.result()
             self._place.publish(self._work, [self._file_name(name) for name in self._names])
         return 20 * float(np.log10(gain))
 
@@ -187,52 +183,18 @@ class FileSink:
         self._discard()
 
     def _discard(self) -> None:
-        # Whatever closing says, the files are thrown away; the error that brought us here is the one to tell.
-        with suppress(soundfile.SoundFileError, OSError):
-            self._close_files()
+        for file in self._files.values():
+            file.discard()
         self._place.clean(self._work)
 
     def _file_name(self, stem: str) -> str:
         return f"{stem}.{self._format.format}"
 
-    def _create(self, path: Path, container: str, subtype: str | None = None) -> soundfile.SoundFile:
-        quality = {"compression_level": 0.0, "bitrate_mode": "VARIABLE"} if self._format.format == "mp3" else {}
-        return soundfile.SoundFile(
-            path,
-            "w",
-            self._rate,
-            self._channels,
-            subtype=subtype or self._format.subtype,
-            format=container,
-            **({} if subtype else quality),
-        )
-
-    def _close_files(self) -> None:
-        for file in (*self._written.values(), *self._spools.values()):
-            file.close()
-
-    def _write_again(self, name: str, path: Path, gain: float) -> None:
-        with soundfile.SoundFile(self._work / f"{name}.spool") as spool, self._create(path, self._container) as file:
-            for block in _blocks(spool):
-                file.write(block * np.float32(gain))
-
-    def _verify(self, path: Path) -> None:
-        """Decode what was written to its end: only a file that can be read back gets its name."""
-        if not self._samples and self._format.format != "wav":
+    def _check_not_empty(self) -> None:
+        if self._format.format != "wav" and not any(file.samples for file in self._files.values()):
             raise InvalidOptions(
                 f"{self._format.format} cannot hold a recording without samples",
                 hint='use format="wav"',
                 option="format",
                 value=self._format.format,
             )
-        with soundfile.SoundFile(path) as file:
-            samples = sum(len(block) for block in _blocks(file))
-        if samples != self._samples:
-            raise IntegrityError(
-                f"{path.name} reads back {samples} samples of {self._samples}", path=str(path), samples=samples
-            )
-
-
-def _blocks(file: soundfile.SoundFile) -> Iterator[np.ndarray[tuple[int, int], np.dtype[np.float32]]]:
-    while len(block := file.read(BLOCK_SAMPLES, dtype="float32", always_2d=True)):
-        yield block

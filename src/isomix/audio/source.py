@@ -11,7 +11,7 @@ import io
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from numbers import Real
 from pathlib import Path
@@ -60,7 +60,7 @@ class AudioSource(ABC):
         self.expected_samples = expected_samples
         self._resources = ExitStack()
 
-    def blocks(self) -> Iterator[Audio]:
+    def blocks(self) -> Generator[Audio, None, None]:
         """Yield the recording from its start as ``(channels, samples)`` float32 blocks.
 
         Raises
@@ -182,6 +182,8 @@ class AvSource(AudioSource):
                     value=stream,
                 )
             chosen = streams[stream]
+            if chosen.codec_context is None:  # protected music from a shop is such a case
+                raise UnsupportedFormat(f"{name} is encoded in a way that PyAV does not know", name=name)
             base = chosen.time_base
             expected = None if chosen.duration is None or base is None else round(chosen.duration * base * chosen.rate)
             super().__init__(name, chosen.rate, chosen.codec_context.channels, expected)

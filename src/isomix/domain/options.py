@@ -13,6 +13,8 @@ from isomix.errors import InvalidOptions
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 PRECISIONS: tuple[Precision, ...] = ("auto", "float32", "bfloat16", "float16")
+Runtime = Literal["auto", "torch", "openvino"]
+RUNTIMES: tuple[Runtime, ...] = ("auto", "torch", "openvino")
 DeviceErrorPolicy = Literal["raise", "cpu"]
 
 
@@ -57,7 +59,10 @@ class EngineOptions:
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
     precision : {"auto", "float32", "bfloat16", "float16"}
-        Arithmetic of the network.
+        Arithmetic of the network; ``"auto"`` is float32, or bfloat16 where the CPU has it and the model's error in it
+        was measured and is small.
+    runtime : {"auto", "torch", "openvino"}
+        What runs the network; ``"auto"`` is OpenVINO on a CPU where it is installed and proven for the model.
     overlap : float, optional
         Fraction of a segment shared with the next, ``0 <= overlap < 1``; None for the model's own.
     shifts : int
@@ -93,6 +98,7 @@ class EngineOptions:
     stems: tuple[str, ...] | None = None
     device: str = "auto"
     precision: Precision = attrs.field(default="auto", validator=_one_of(*PRECISIONS))
+    runtime: Runtime = attrs.field(default="auto", validator=_one_of(*RUNTIMES))
     overlap: float | None = attrs.field(default=None, validator=_overlap)
     shifts: int = attrs.field(default=0, validator=_at_least(0))
     seed: int = attrs.field(default=0, validator=_at_least(0))
@@ -110,6 +116,7 @@ class EngineChoices(TypedDict, total=False):
 
     device: str
     precision: Precision
+    runtime: Runtime
     overlap: float | None
     shifts: int
     seed: int

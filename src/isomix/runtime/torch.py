@@ -270,3 +270,44 @@ class TorchRuntime:
             ) from failure
         self._left = f"{self.device}: {reason}"
         self.device, self.dtype = torch.device("cpu"), torch.float32
+
+
+class TorchNetwork:
+    """A network where it runs: a callable on arrays, for one thread at a time.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Changed in place by `prepare`.
+    runtime : TorchRuntime
+        Where it runs.
+    segment_bytes : int
+        See `TorchRuntime.choose_batch_size`.
+
+    Examples
+    --------
+    >>> network = TorchNetwork(torch.nn.Identity(), TorchRuntime("cpu"), segment_bytes=24)
+    >>> network(np.ones((1, 2, 3), np.float32)).shape, network.device
+    ((1, 2, 3), 'cpu')
+    """
+
+    runtime = "torch"
+
+    def __init__(self, network: torch.nn.Module, runtime: TorchRuntime, *, segment_bytes: int) -> None:
+        self._network = prepare(network)
+        self._runtime = runtime
+        self.batch_size = runtime.choose_batch_size(segment_bytes)
+
+    @property
+    def device(self) -> str:
+        """Where it runs now, and where it ran before that failed."""
+        return self._runtime.device_name
+
+    @property
+    def precision(self) -> str:
+        """``"float32"``, ``"bfloat16"`` or ``"float16"``."""
+        return self._runtime.precision_name
+
+    def __call__(self, batch: Audio) -> Audio:
+        """Run the network, as `TorchRuntime.run` does."""
+        return self._runtime.run(self._network, batch)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+import attrs
 import numpy as np
 
 from isomix.audio.blocks import Audio
@@ -19,6 +22,18 @@ class PassThroughEngine(SeparationEngine):
         return stems
 
 
+class FailingEngine(PassThroughEngine):
+    """Passes the first segments through and then raises, as a network does that runs out of memory."""
+
+    PASSED_SEGMENTS = 2
+
+    def _separate(self, mixture: Audio) -> Audio:
+        self._passed = getattr(self, "_passed", 0) + len(mixture)
+        if self._passed > self.PASSED_SEGMENTS:
+            raise MemoryError("out of memory, as it was asked for")
+        return super()._separate(mixture)
+
+
 def pass_through_spec(
     *,
     length: int = 4096,
@@ -26,6 +41,7 @@ def pass_through_spec(
     sample_rate: int = 44100,
     channels: int = 2,
     stems: tuple[str, ...] = ("vocals", "accompaniment"),
+    normalization: Literal["none", "track"] = "none",
 ) -> EngineSpec:
     """Return the spec of a `PassThroughEngine`; give it to `isomix.separate` as the model.
 
@@ -39,6 +55,8 @@ def pass_through_spec(
         Of the engine.
     stems : tuple of str
         The first is the mixture, the others are silent.
+    normalization : {"none", "track"}
+        As in `EngineSpec`; with ``"track"`` the mixture comes back to rounding, not bit for bit.
 
     Examples
     --------
@@ -55,6 +73,20 @@ def pass_through_spec(
         segmentation=Segmentation(length=length, hop=hop),
         sample_rate=sample_rate,
         channels=1 if channels == 1 else 2,
+        normalization=normalization,
         licence="MIT",
         commercial_use="yes",
     )
+
+
+def failing_spec() -> EngineSpec:
+    """Return the spec of a `FailingEngine`, to see what an application does when a separation fails half-way.
+
+    Examples
+    --------
+    >>> import isomix
+    >>> isomix.separate((np.zeros((2, 44100), np.float32), 44100), failing_spec())
+    Traceback (most recent call last):
+    isomix.errors.SeparationFailed: failing failed: MemoryError: out of memory, as it was asked for
+    """
+    return attrs.evolve(pass_through_spec(), name="failing", factory=f"{__name__}:FailingEngine")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from isomix.backends.demucs.catalog import HUB, RELEASES
-from isomix.backends.demucs.folder import find_networks
+from isomix.backends.demucs.folder import find_networks, is_published
 from isomix.domain.options import EngineOptions
 from isomix.engine import EngineSpec
 from isomix.plugins import hookimpl
@@ -17,7 +17,8 @@ def isomix_engines() -> Iterable[EngineSpec]:
     return [release.to_spec() for release in RELEASES]
 
 
-def find_spec(name: str, options: EngineOptions) -> EngineSpec | None:
+@hookimpl
+def isomix_find_engine(name: str, options: EngineOptions) -> EngineSpec | None:
     """Describe a model that has no name among the released: ``hf://`` names, signatures, folders of the user's.
 
     The files of such a model have to be read, and for ``hf://`` perhaps fetched, to know its stems.
@@ -39,19 +40,19 @@ def find_spec(name: str, options: EngineOptions) -> EngineSpec | None:
     WeightsUnavailable
         If it is, but its files cannot be had.
     """
-    if not (name.startswith(HUB) or _is_in_repo(name, options)):
+    if not (name.startswith(HUB) or _is_known(name, options)):
         return None
     from isomix.backends.demucs.opening import describe
 
     return describe(name, options)
 
 
-def _is_in_repo(name: str, options: EngineOptions) -> bool:
-    """Tell whether the user's file or folder has networks, and this name means something there."""
+def _is_known(name: str, options: EngineOptions) -> bool:
+    """Tell whether a name means something in the user's file or folder, or without one to Demucs itself."""
     repo = options.repo
-    if repo is None:
-        return False
-    networks = find_networks(repo)
     is_released = any(release.name == name for release in RELEASES)
+    if repo is None:
+        return not is_released and is_published(name)
+    networks = find_networks(repo)
     is_named = repo.is_file() or is_released or name in networks or (repo / f"{name}.yaml").is_file()
     return bool(networks) and is_named

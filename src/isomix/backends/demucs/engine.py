@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -87,7 +87,7 @@ class DemucsEngine(SeparationEngine):
         self, spec: EngineSpec, options: EngineOptions, runtime: TorchRuntime, parts: tuple[Part, ...]
     ) -> None:
         super().__init__(spec, options)
-        self._torch, self._parts = runtime, parts
+        self._torch, self.parts = runtime, parts
         self.device, self.precision = runtime.device_name, runtime.precision_name
         longest = max(part.cut.length for part in parts)
         self.batch_size = options.batch_size or runtime.choose_batch_size(longest * spec.channels * BYTES_PER_SAMPLE)
@@ -97,15 +97,19 @@ class DemucsEngine(SeparationEngine):
         return self._average(
             [
                 Member(self._pass(part, shift, before_segment), part.weights)
-                for part in self._parts
-                # The position keeps each network's shifts apart, and the same whichever others are left out.
-                for shift in self._shifts(self.options.seed + (part.position << 32))
+                for part in self.parts
+                for shift in self.shifts_of(part)
             ]
         )
 
+    def shifts_of(self, part: Part) -> Iterator[int]:
+        """Yield the shift of each pass of a network, in samples."""
+        # Its position keeps it apart from the others, and the same whichever of them are left out.
+        return self._shifts(self.options.seed + (part.position << 32))
+
     def close(self) -> None:
         """Let go of the networks."""
-        self._parts = ()
+        self.parts = ()
 
     def _pass(self, part: Part, shift: int, before_segment: Callable[[], None]) -> OverlapAdd:
         def run(batch: Audio) -> Audio:
@@ -124,9 +128,9 @@ class DemucsEngine(SeparationEngine):
 
     def _separate(self, mixture: Audio) -> Audio:
         """Return the bag's mean for segments that no network finds too long."""
-        shares = np.array([part.weights for part in self._parts], np.float32)
+        shares = np.array([part.weights for part in self.parts], np.float32)
         shares /= shares.sum(axis=0)
-        stems = [self._whole(part, mixture) for part in self._parts]
+        stems = [self._whole(part, mixture) for part in self.parts]
         return np.asarray(np.einsum("ps,pbscn->bscn", shares, stems), np.float32)
 
     def _whole(self, part: Part, mixture: Audio) -> Audio:

@@ -171,9 +171,9 @@ def _read_pickle(path: Path, trust_pickle: bool) -> Any:
 
 
 def _gist(error: Exception) -> str:
-    """Return the line of torch's long advice that tells what was refused."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return next((line for line in lines if line.startswith("WeightsUnpickler error")), lines[0] if lines else "")
+    """Return what was refused, without the advice that torch wraps it in."""
+    lines = str(error.__context__ or error).strip().splitlines()
+    return (lines or [type(error).__name__])[0].split(". ")[0].rstrip(".")
 
 
 def _quantisers() -> list[Any]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cache
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from isomix.audio.overlap import Segmentation
-from isomix.backends.demucs.bag import Bag
 from isomix.backends.demucs.catalog import OVERLAP, RELEASES, make_spec
 from isomix.backends.demucs.engine import DemucsEngine, Part, Selection
 from isomix.backends.demucs.loading import Package, read_package
@@ -43,20 +41,13 @@ def open_demucs(spec: EngineSpec, options: EngineOptions) -> DemucsEngine:
         If the device, or a package that the networks need, is missing.
     """
     runtime = TorchRuntime.from_options(options)
-    library = Library(spec.name, options)
-    bag = library.get_bag()
+    files = _Files(spec.name, options)
     if options.repo or not any(release.name == spec.name for release in RELEASES):
-        spec = _describe(bag, library, options)
+        spec = files.describe()
     wanted = tuple(stem for stem in spec.stems if options.stems is None or stem in options.stems)
     if not wanted:
         raise InvalidOptions(f"{spec.name} has none of these stems", option="stems", value=options.stems)
-    positions = bag.needed(spec.stems, wanted)
-    files = library.get_files([bag.signatures[position] for position in positions])
-    load = cache(lambda signature: _load(files[signature], spec, options))
-    parts = tuple(
-        _make_part(position, bag, *load(bag.signatures[position]), spec.stems, wanted, options.overlap)
-        for position in positions
-    )
+    parts = files.open_parts(spec, wanted)
     shortest = min((part.cut for part in parts), key=lambda cut: cut.length)
     return DemucsEngine(attrs.evolve(spec, segmentation=shortest), options, runtime, parts)
 
@@ -80,51 +71,74 @@ def describe(name: str, options: EngineOptions) -> EngineSpec:
     WeightsUnavailable
         If it is nowhere.
     """
-    library = Library(name, options)
-    return _describe(library.get_bag(), library, options)
+    return _Files(name, options).describe()
 
 
-def _describe(bag: Bag, library: Library, options: EngineOptions) -> EngineSpec:
-    signature = bag.signatures[0]
-    package = read_package(library.get_files([signature])[signature], trust_pickle=options.trust_pickle)
-    if package.channels not in (1, 2):
-        raise WeightsUnavailable(f"{bag.name!r} is for {package.channels} channels, not 1 or 2", model=bag.name)
-    return make_spec(
-        bag.name,
-        package.stems,
-        length=int(package.sample_rate * package.segment_seconds(bag.segment)),
-        sample_rate=package.sample_rate,
-        channels=package.channels,
-        summary=f"{len(bag.signatures)} network(s) of the user's",
-    )
+class _Files:
+    """A model's files, each read once."""
+
+    def __init__(self, name: str, options: EngineOptions) -> None:
+        self._options = options
+        self._library = Library(name, options)
+        self._bag = self._library.get_bag()
+        self._packages: dict[str, Package] = {}
+
+    def describe(self) -> EngineSpec:
+        """Return what the first network says, on which the others have to agree."""
+        bag = self._bag
+        self._read(bag.signatures[:1])
+        package = self._packages[bag.signatures[0]]
+        if package.channels not in (1, 2):
+            raise WeightsUnavailable(f"{bag.name!r} is for {package.channels} channels, not 1 or 2", model=bag.name)
+        return make_spec(
+            bag.name,
+            package.stems,
+            length=int(package.sample_rate * package.segment_seconds(bag.segment)),
+            sample_rate=package.sample_rate,
+            channels=package.channels,
+            summary=f"{len(bag.signatures)} network(s) of the user's",
+        )
+
+    def open_parts(self, spec: EngineSpec, wanted: tuple[str, ...]) -> tuple[Part, ...]:
+        """Return the networks that the wanted stems need, ready to run."""
+        bag = self._bag
+        positions = bag.needed(spec.stems, wanted)
+        self._read([bag.signatures[position] for position in positions])
+        networks: dict[str, Any] = {}
+        for position in positions:
+            signature = bag.signatures[position]
+            if signature not in networks:
+                networks[signature] = _build(self._packages[signature], spec)
+        return tuple(self._make_part(position, networks, spec.stems, wanted) for position in positions)
+
+    def _read(self, signatures: Sequence[str]) -> None:
+        unread = [signature for signature in signatures if signature not in self._packages]
+        for signature, path in self._library.get_files(unread).items():
+            self._packages[signature] = read_package(path, trust_pickle=self._options.trust_pickle)
+
+    def _make_part(
+        self, position: int, networks: Mapping[str, Any], stems: Sequence[str], wanted: Sequence[str]
+    ) -> Part:
+        signature = self._bag.signatures[position]
+        package, network = self._packages[signature], networks[signature]
+        network.segment = package.segment_seconds(self._bag.segment)
+        length = int(package.sample_rate * network.segment)
+        overlap = OVERLAP if self._options.overlap is None else self._options.overlap
+        return Part(
+            position=position,
+            network=prepare(Selection(network, [stems.index(stem) for stem in wanted])),
+            weights=self._bag.weights_of(position, stems, wanted),
+            cut=Segmentation(length=length, hop=length).with_overlap(overlap),
+            # Demucs' oldest network pads its input up, its newest to its training length; the other takes any.
+            input_length=getattr(network, "valid_length", lambda samples: samples),
+        )
 
 
-def _load(path: Path, spec: EngineSpec, options: EngineOptions) -> tuple[Package, Any]:
-    """Return a file's package and its network, if it is one of this model's."""
-    package = read_package(path, trust_pickle=options.trust_pickle)
+def _build(package: Package, spec: EngineSpec) -> Any:
+    """Return a package's network, if it is one of this model's."""
     facts = package.stems, package.sample_rate, package.channels
     expected = spec.stems, spec.sample_rate, spec.channels
     if facts != expected:
-        raise WeightsUnavailable(f"{path} is for {facts}, {spec.name!r} for {expected}", model=spec.name, path=path)
-    return package, package.build()
-
-
-def _make_part(
-    position: int,
-    bag: Bag,
-    package: Package,
-    network: Any,
-    stems: tuple[str, ...],
-    wanted: tuple[str, ...],
-    overlap: float | None,
-) -> Part:
-    network.segment = package.segment_seconds(bag.segment)
-    length = int(package.sample_rate * network.segment)
-    return Part(
-        position=position,
-        network=prepare(Selection(network, [stems.index(stem) for stem in wanted])),
-        weights=bag.weights_of(position, stems, wanted),
-        cut=Segmentation(length=length, hop=length).with_overlap(OVERLAP if overlap is None else overlap),
-        # Demucs' oldest network pads its input up, its newest to the length it was trained on; the other takes any.
-        input_length=getattr(network, "valid_length", lambda samples: samples),
-    )
+        message = f"{package.path} is for {facts}, {spec.name!r} for {expected}"
+        raise WeightsUnavailable(message, model=spec.name, path=package.path)
+    return package.build()

@@ -1,0 +1,45 @@
+"""Demucs networks with random weights, saved as Demucs publishes its own: they cost what trained ones do."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import torch
+from demucs.htdemucs import HTDemucs
+from demucs.states import save_with_checksum
+
+STEMS = ["drums", "bass", "other", "vocals"]
+REAL: dict[str, Any] = {"t_layers": 5, "bottom_channels": 512, "segment": Fraction(39, 5)}
+"""htdemucs as it was released: 41.5 million parameters."""
+TINY: dict[str, Any] = {
+    "channels": 4,
+    "depth": 3,
+    "dconv_depth": 1,
+    "t_layers": 1,
+    "t_heads": 4,
+    "segment": Fraction(39, 5),
+}
+"""The same segments and buffers, hardly any arithmetic: what remains is the pipe's cost."""
+
+
+def save_network(folder: Path, name: str, arguments: dict[str, Any], *, seed: int = 0) -> None:
+    """Write a network to ``folder/<name>-<checksum>.th``.
+
+    Parameters
+    ----------
+    folder : Path
+        A ``repo`` for Demucs and isomix.
+    name : str
+        Its signature.
+    arguments : dict
+        `REAL` or `TINY`.
+    seed : int
+        Of the weights.
+    """
+    torch.manual_seed(seed)
+    network = HTDemucs(STEMS, **arguments)
+    state = {key: value.half() for key, value in network.state_dict().items()}
+    package = {"klass": HTDemucs, "args": (STEMS,), "kwargs": arguments, "state": state}
+    save_with_checksum(package, folder / f"{name}.th")

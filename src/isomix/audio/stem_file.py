@@ -1,0 +1,134 @@
+"""One stem on its way into a file: encoded by a thread of its own, and read back before it counts as written."""
+
+from __future__ import annotations
+
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from isomix.audio.blocks import Audio
+from isomix.audio.formats import FileFormat, Stored
+from isomix.audio.source import BLOCK_SAMPLES
+from isomix.errors import IntegrityError
+
+WAITING_BLOCKS = 2
+"""Blocks that may wait for the encoder: enough that the network never waits for it, little memory."""
+
+
+class StemFile:
+    """Encodes one stem while the separation runs.
+
+    Where the format clips, the samples are also kept as raw float32 beside the file, so that the shared gain, which
+    is known at the end, can still be applied to what was never rounded.
+
+    Parameters
+    ----------
+    path : Path
+        Temporary name of the file.
+    file_format : FileFormat
+        How.
+    sample_rate, channels : int
+        Of the stem; the sample rate in Hz.
+    expected_samples : int or None
+        Length by the header, to choose the container.
+    """
+
+    def __init__(
+        self, path: Path, file_format: FileFormat, *, sample_rate: int, channels: int, expected_samples: int | None
+    ) -> None:
+        self.peak, self.samples = 0.0, 0
+        self._path, self._format, self._channels = path, file_format, channels
+        self._create: Callable[[], soundfile.SoundFile] = lambda: soundfile.SoundFile(
+            path,
+            "w",
+            sample_rate,
+            channels,
+            format=file_format.container(expected_samples, channels),
+            subtype=file_format.subtype,
+            **file_format.quality,
+        )
+        self._checksum = 0
+        self._file = self._create()
+        self._spool = path.with_suffix(".spool").open("wb+") if file_format.can_clip else None
+        self._encoder = ThreadPoolExecutor(1, thread_name_prefix="isomix-encoder")
+        self._waiting: deque[Future[None]] = deque()
+
+    def write(self, block: Audio) -> None:
+        """Take the next ``(channels, samples)`` block; the caller must not change it afterwards."""
+        self._wait_for(WAITING_BLOCKS)
+        self._waiting.append(self._encoder.submit(self._encode, block))
+
+    def drain(self) -> None:
+        """Wait until everything that was taken is encoded; `peak` is then final."""
+        self._wait_for(0)
+        self._file.close()
+
+    def seal(self, gain: float) -> Future[None]:
+        """Encode again with a gain if it is not 1, and read the file back; in the background."""
+        return self._encoder.submit(self._seal, gain)
+
+    def discard(self) -> None:
+        """Stop and let go of the files, whose deletion is the caller's."""
+        self._encoder.shutdown(cancel_futures=True)
+        # Whatever closing says, the file is thrown away; the error that brought us here is the one to tell.
+        with suppress(soundfile.SoundFileError, OSError):
+            self._file.close()
+        if self._spool is not None:
+            with suppress(OSError):
+                self._spool.close()
+
+    def _wait_for(self, at_most: int) -> None:
+        while len(self._waiting) > at_most:
+            self._waiting.popleft().result()
+
+    def _encode(self, block: Audio) -> None:
+        columns = np.ascontiguousarray(block.T)
+        self.peak = max(self.peak, float(columns.max(initial=0.0)), -float(columns.min(initial=0.0)))
+        self.samples += len(columns)
+        self._store(columns)
+        if self._spool is not None:
+            columns.tofile(self._spool)
+
+    def _store(self, columns: Audio) -> None:
+        stored = self._format.quantise(columns)
+        self._checksum = zlib.crc32(stored.data, self._checksum)
+        self._file.write(stored)
+
+    def _seal(self, gain: float) -> None:
+        if gain != 1.0:
+            self._checksum, self._file = 0, self._create()
+            for columns in self._spooled():
+                self._store(columns * np.float32(gain))
+            self._file.close()
+        self._verify()
+
+    def _spooled(self) -> Iterator[Audio]:
+        if self._spool is None:
+            raise IntegrityError(f"{self._path.name} kept no samples to encode again", path=str(self._path))
+        self._spool.seek(0)
+        while len(values := np.fromfile(self._spool, np.float32, BLOCK_SAMPLES * self._channels)):
+            yield values.reshape(-1, self._channels)
+
+    def _verify(self) -> None:
+        """Decode what was written to its end: its length must be right, and without loss every value."""
+        samples, checksum = 0, 0
+        with soundfile.SoundFile(self._path) as file:
+            for stored in self._read_back(file):
+                samples += len(stored)
+                checksum = zlib.crc32(stored.data, checksum)
+        if samples != self.samples or (self._format.is_lossless and checksum != self._checksum):
+            raise IntegrityError(
+                f"{self._path.name} does not read back as it was written ({samples} samples of {self.samples})",
+                path=str(self._path),
+                samples=samples,
+            )
+
+    def _read_back(self, file: soundfile.SoundFile) -> Iterator[Stored]:
+        while len(stored := file.read(BLOCK_SAMPLES, dtype=self._format.stored_dtype, always_2d=True)):
+            yield stored
