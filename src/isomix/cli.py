@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from isomix._version import __version__
-from isomix.domain.options import PRECISIONS, EngineOptions
+from isomix.domain.options import PRECISIONS, RUNTIMES, EngineOptions
 from isomix.errors import IsomixError
 from isomix.plugins import installed, list_models, open_engine
 from isomix.settings import get_weights_dir, offline_requested
@@ -80,6 +80,7 @@ def _add_separate(parser: argparse.ArgumentParser) -> None:
 def _add_engine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
     parser.add_argument("--precision", default="auto", choices=PRECISIONS)
+    parser.add_argument("--runtime", default="auto", choices=RUNTIMES)
     parser.add_argument("--repo", metavar="DIR", help="a file or folder with weights of your own")
     parser.add_argument("--weights-dir", metavar="DIR", help="where downloaded weights live")
     parser.add_argument("--offline", action="store_true", help="never touch the network")
@@ -95,6 +96,11 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
     pull.add_argument("models", nargs="+", metavar="MODEL")
     _add_engine_options(pull)
     pull.set_defaults(run=_pull)
+    bring = commands.add_parser("import", help="take weights from a file or folder")
+    bring.add_argument("model", metavar="MODEL")
+    bring.add_argument("repo", metavar="PATH", help="a folder, file or archive that has them")
+    bring.add_argument("--weights-dir", metavar="DIR", help="where they are to live")
+    bring.set_defaults(run=_import)
     commands.add_parser("path", help="where weights live").set_defaults(run=_path)
 
 
@@ -102,6 +108,7 @@ def _engine_options(choices: argparse.Namespace) -> dict[str, Any]:
     return {
         "device": choices.device,
         "precision": choices.precision,
+        "runtime": choices.runtime,
         "repo": choices.repo,
         "weights_dir": choices.weights_dir,
         "offline": choices.offline,
@@ -181,6 +188,13 @@ def _pull(choices: argparse.Namespace) -> int:
     for name in choices.models:
         open_engine(installed().get_spec(name, options), options).close()
         print(f"{name}: ready")
+    return 0
+
+
+def _import(choices: argparse.Namespace) -> int:
+    options = EngineOptions(repo=choices.repo, keep=True, weights_dir=choices.weights_dir, offline=True)
+    open_engine(installed().get_spec(choices.model, options), options).close()
+    print(f"{choices.model}: ready")
     return 0
 
 

@@ -124,3 +124,24 @@ def test_the_default_model_without_weights_tells_the_ways(tmp_path, monkeypatch)
         isomix.separate((make_mixture(1), SAMPLE_RATE), offline=True)
     for word in ("htdemucs", "955717e8", "MB", "isomix models pull", "--repo DIR", "isomix models list", "hpss"):
         assert word in str(error.value), word
+
+
+def test_imported_weights_are_found_without_their_folder(repo, tmp_path, capsys):
+    """`isomix models import MODEL DIR` verifies a user's files and copies them to where they are found by name."""
+    folder, store = tmp_path / "brought", tmp_path / "store"
+    folder.mkdir()
+    save_network(folder, "955717e8", "htdemucs", samplerate=44100)  # the signature that htdemucs consists of
+    assert main(["models", "import", "htdemucs", str(folder), "--weights-dir", str(store)]) == 0
+    with isomix.Separator("htdemucs", weights_dir=store, offline=True, device="cpu") as separator:
+        assert separator.separate((make_mixture(1), 44100))["vocals"].duration == pytest.approx(4000 / 44100)
+
+
+def test_damaged_weights_are_not_imported(repo, tmp_path, capsys):
+    """A file whose bytes do not match the checksum in its name is refused, and nothing is copied."""
+    folder, store = tmp_path / "brought", tmp_path / "store"
+    folder.mkdir()
+    path = save_network(folder, "955717e8", "htdemucs", samplerate=44100)
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    assert main(["models", "import", "htdemucs", str(folder), "--weights-dir", str(store)]) == 1
+    assert "damaged" in capsys.readouterr().err
+    assert not list(store.rglob("*.th"))

@@ -106,6 +106,8 @@ class StemFile:
             for columns in self._spooled():
                 self._store(columns * np.float32(gain))
             self._file.close()
+        if self._format.encoding == "float32":
+            _forget_time(self._path)
         self._verify()
 
     def _spooled(self) -> Iterator[Audio]:
@@ -132,3 +134,12 @@ class StemFile:
     def _read_back(self, file: soundfile.SoundFile) -> Iterator[Stored]:
         while len(stored := file.read(BLOCK_SAMPLES, dtype=self._format.stored_dtype, always_2d=True)):
             yield stored
+
+
+def _forget_time(path: Path) -> None:
+    """Zero the time of writing that libsndfile leaves in a WAV's PEAK chunk: two runs then give the same bytes."""
+    with path.open("r+b") as file:
+        chunk = file.read(256).find(b"PEAK")
+        if chunk >= 0:
+            file.seek(chunk + 12)  # past the chunk's name, size and version
+            file.write(bytes(4))

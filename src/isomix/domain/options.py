@@ -75,6 +75,8 @@ class EngineOptions:
         Whether a failing accelerator is an error or the work moves to the CPU.
     repo : path, optional
         A file or folder with weights that the user keeps; it replaces every other source.
+    keep : bool
+        Copy what ``repo`` has into the weights folder, where it is found without ``repo`` from then on.
     weights_dir : path, optional
         The folder where downloaded weights live; None for the environment's or the platform's cache folder.
     offline : bool
@@ -105,6 +107,7 @@ class EngineOptions:
     batch_size: int | None = attrs.field(default=None, validator=_at_least(1))
     on_device_error: DeviceErrorPolicy = attrs.field(default="raise", validator=_one_of("raise", "cpu"))
     repo: Path | None = attrs.field(default=None, converter=_path)
+    keep: bool = False
     weights_dir: Path | None = attrs.field(default=None, converter=_path)
     offline: bool = False
     trust_pickle: bool = False

@@ -88,6 +88,8 @@ class Library:
             If one is to be had nowhere.
         """
         found = {signature: path for signature in signatures if (path := self._find(signature))}
+        if self._options.repo and self._options.keep:
+            found = {signature: self._keep(path) for signature, path in found.items()}
         missing = [signature for signature in dict.fromkeys(signatures) if signature not in found]
         for done, signature in enumerate(missing):
             path = self._fetch(self._sources(signature), done / len(missing), 1 / len(missing))
@@ -117,6 +119,11 @@ class Library:
             or self._find_in_hub_cache(f"{signature}.safetensors")
             or self._verified(find_networks(self._checkpoints).get(signature, []) if self._legacy else [])
         )
+
+    def _keep(self, path: Path) -> Path:
+        """Copy a file of the user's into the weights folder."""
+        checksum = path.stem.rpartition("-")[2] if path.suffix == ".th" and "-" in path.stem else ""
+        return fetch_file(path.resolve().as_uri(), self._folder / path.name, checksum, lambda _: None)
 
     @property
     def _checkpoints(self) -> Path:
@@ -196,8 +203,8 @@ class Library:
         message += "".join(f"; {place}: {reason}" for place, reason in self._failures.items())
         return WeightsUnavailable(
             message,
-            hint=f"with a network, `isomix models pull {self.model}`; without, put the files into a folder and name "
-            "it: repo=DIR, on the command line --repo DIR",
+            hint=f"with a network, `isomix models pull {self.model}`; without, bring the files into a folder and "
+            f"`isomix models import {self.model} DIR`, or name the folder each time: repo=DIR, --repo DIR",
             model=self.model,
             files=tuple(names),
             size_bytes=size_bytes,
