@@ -21,7 +21,7 @@ demo: $(READY)  ## separate a real recording with real weights
 test: $(READY)  ## run all tests
 	$(BIN)/pytest
 
-unit: $(READY)  ## run the unit tests: seconds
+unit: $(READY)  ## run the unit tests: under a minute
 	$(BIN)/pytest tests/unit tests/house
 
 check: $(READY)  ## lint, format, types, architecture

@@ -9,7 +9,7 @@ import os
 import platform
 from pathlib import Path
 
-NAMES = ("memory", "speed", "demucs_parity")
+NAMES = ("memory", "speed", "versus", "anatomy")
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ def separate_in_child(source: str, output: str, model: str, **options: Any) -> d
     model : str
         A model's name, or ``"pass-through"`` for the pipe alone with four stems.
     **options : Any
-        Passed to `isomix.separate`.
+        As for `isomix.separate`.
 
     Returns
     -------
@@ -48,10 +48,10 @@ def main() -> None:
     source, model = request.pop("source"), request.pop("model")
     if model == PASS_THROUGH:
         model = pass_through_spec(length=343980, hop=257985, stems=("vocals", "drums", "bass", "other"))
-    output, file_format = request.pop("output"), request.pop("format", "wav")
+    to = {name: request.pop(name) for name in ("output", "format", "encoding") if name in request}
     with isomix.Separator(model, **request) as separator:
         started, cpu_started = time.monotonic(), time.process_time()
-        separation = separator.separate(source, output=output, format=file_format)
+        separation = separator.separate(source, **to)
     wall_seconds = time.monotonic() - started
     # Linux counts kilobytes, macOS bytes.
     unit = 1 if sys.platform == "darwin" else 1024

@@ -43,3 +43,12 @@ def save_network(folder: Path, name: str, arguments: dict[str, Any], *, seed: in
     state = {key: value.half() for key, value in network.state_dict().items()}
     package = {"klass": HTDemucs, "args": (STEMS,), "kwargs": arguments, "state": state}
     save_with_checksum(package, folder / f"{name}.th")
+
+
+def save_bag_of_four(folder: Path, name: str, arguments: dict[str, Any]) -> None:
+    """Write four networks and a bag in which each answers for one stem, as ``htdemucs_ft`` is made."""
+    signatures = [f"{name}{index}" for index in range(len(STEMS))]
+    for index, signature in enumerate(signatures):
+        save_network(folder, signature, arguments, seed=index + 1)
+    weights = [[float(row == column) for column in range(len(STEMS))] for row in range(len(STEMS))]
+    (folder / f"{name}.yaml").write_text(f"models: {signatures}\nweights: {weights}\n")

@@ -8,6 +8,7 @@ See:   demo-output/ for the stems.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,9 @@ def sdr_db(reference: np.ndarray, estimate: np.ndarray) -> float:
 def main() -> None:
     """Separate the clip and print what came of it."""
     clip = WeightsStore().get(CLIP) / CLIP_FILE.name
-    separation = isomix.separate(clip, MODEL, output=OUTPUT / "falcon", encoding="float32", progress=True)
+    separation = isomix.separate(
+        clip, MODEL, output=OUTPUT / "falcon", encoding="float32", progress=sys.stderr.isatty()
+    )
 
     print(f"\n{'stem':<8} {'seconds':>8} {'peak':>6} {'RMS dB':>7} {'SDR dB':>7}")
     for name, stem in separation.items():
@@ -49,6 +52,7 @@ def main() -> None:
         print(f"{name:<8} {stem.duration:8.2f} {np.abs(audio).max():6.3f} {rms_db:7.1f} {sdr_db(truth, audio):7.2f}")
     seconds = separation.timings["separate"] + separation.timings["write"]
     print(f"\nstems summed against the mixture: null error {separation.null_error_db:.1f} dB")
+    print("(Spleeter leaves out what lies above 11 kHz: that is the residual)")
     print(f"{separation.duration:.1f} s of audio in {seconds:.2f} s: {separation.real_time_factor:.1f} x real time")
     print(f"\nThe stems are in {OUTPUT / 'falcon'}. Next, a recording of your own:")
     print(f"  .venv/bin/isomix separate song.mp3 -m {MODEL} -o {OUTPUT}")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from isomix.domain.options import EngineOptions
-from isomix.errors import WeightsUnavailable
+from isomix.errors import EngineUnavailable, WeightsUnavailable
 
 REFERENCE = Path(__file__).resolve().parents[1].parent / "shared" / "reference"
 
@@ -24,7 +25,7 @@ def reference() -> Path:
 @pytest.fixture(scope="session")
 def spleeter_weights() -> Path:
     """Return the real 2stems weights in the default store, pulled there once."""
-    from isomix.backends.spleeter.engine import get_weights  # it brings torch with it
+    from isomix.backends.spleeter.opening import get_weights  # it brings safetensors with it
 
     try:
         return get_weights("spleeter:2stems", EngineOptions())
@@ -32,3 +33,16 @@ def spleeter_weights() -> Path:
         if os.environ.get("CI") == "true":
             raise
         pytest.skip(f"the weights cannot be had here: {error.message}")
+
+
+@pytest.fixture(scope="session")
+def openvino() -> Any:
+    """Return OpenVINO, which an installation can do without."""
+    from isomix.runtime.openvino import import_openvino
+
+    try:
+        return import_openvino()
+    except EngineUnavailable as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"OpenVINO is not installed here: {error.message}")

@@ -12,8 +12,8 @@ import numpy as np
 import soundfile
 
 from isomix.audio.blocks import Audio
+from isomix.audio.decoders import BLOCK_SAMPLES
 from isomix.audio.formats import FileFormat
-from isomix.audio.source import BLOCK_SAMPLES
 
 PLAYER_SECONDS = 120
 """A page holds this much of each stem: about 2 MB of MP3 at most."""
@@ -31,7 +31,8 @@ def render_html(title: str, stems: Mapping[str, tuple[int, Iterator[Audio]]]) ->
         What to show; the first `PLAYER_SECONDS` of it.
     """
     rows = "".join(_row(name, _beginning(blocks, rate), rate) for name, (rate, blocks) in stems.items())
-    return f"<table><caption>{escape(title)}</caption>{rows}</table>"
+    limit = f"; players hold the first {PLAYER_SECONDS // 60} minutes"
+    return f"<table><caption>{escape(title)}{limit}</caption>{rows}</table>"
 
 
 def _beginning(blocks: Iterator[Audio], sample_rate: int) -> Audio:

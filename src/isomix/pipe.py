@@ -13,9 +13,9 @@ import attrs
 import numpy as np
 
 from isomix.audio.blocks import Audio, SampleBuffer
+from isomix.audio.decoders import AudioSource
 from isomix.audio.prefetch import prefetch
 from isomix.audio.resample import EngineRate, match_channels
-from isomix.audio.source import AudioSource
 from isomix.audio.statistics import TrackStatistics
 from isomix.domain.progress import CancelToken
 from isomix.domain.stems import StemPlan
@@ -186,4 +186,4 @@ class Pipe:
 
 
 def _energy(audio: Audio) -> float:
-    return float(np.square(audio, dtype=np.float64).sum())
+    return float(np.vdot(audio, audio))

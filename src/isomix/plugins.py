@@ -8,6 +8,7 @@ A plugin that fails is remembered and reported; it takes nobody else down.
 
 from __future__ import annotations
 
+import difflib
 import importlib
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
@@ -85,6 +86,14 @@ class Registry:
         """Return the usable models, by name."""
         return [offers[0].spec for _, offers in sorted(self.offers.items()) if len(offers) == 1]
 
+    def list_conflicts(self) -> list[tuple[str, tuple[str, ...]]]:
+        """Return the names that several distributions offer, with those distributions."""
+        return [
+            (name, tuple(offer.distribution for offer in offers))
+            for name, offers in sorted(self.offers.items())
+            if len(offers) > 1
+        ]
+
     def get_spec(self, name: str, options: EngineOptions | None = None) -> EngineSpec:
         """Return the model of a name.
 
@@ -121,7 +130,9 @@ class Registry:
 
     def _unknown(self, name: str) -> UnknownModel:
         known = tuple(spec.name for spec in self.list_specs())
-        message = f"there is no model {name!r}; there are " + ", ".join(known)
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+        message = f"there is no model {name!r}; "
+        message += f"did you mean {' or '.join(near)}?" if near else "there are " + ", ".join(known)
         if self.broken:
             message += "; left out as broken: " + ", ".join(f"{b.name} ({b.error})" for b in self.broken)
         return UnknownModel(message, hint="`isomix models list` describes them", model=name, known=known)

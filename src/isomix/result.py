@@ -10,10 +10,11 @@ import attrs
 import numpy as np
 
 from isomix.audio.blocks import Audio
+from isomix.audio.decoders import AudioSource
 from isomix.audio.formats import FileFormat
 from isomix.audio.mixing import linear_gains
 from isomix.audio.sink import FileSink
-from isomix.audio.source import AudioSource, open_source, read
+from isomix.audio.source import open_source, read
 from isomix.domain.options import EngineOptions
 from isomix.domain.stems import RESIDUAL
 from isomix.errors import UnknownStem
@@ -97,7 +98,7 @@ class StemAudio:
                 return sink.commit()
 
 
-@attrs.frozen(eq=False, kw_only=True)
+@attrs.frozen(eq=False, kw_only=True, repr=False)
 class Separation(Mapping[str, StemAudio]):
     """The stems of one recording, by name, and how they came about.
 
@@ -167,6 +168,9 @@ class Separation(Mapping[str, StemAudio]):
     def __len__(self) -> int:
         return len(self._stems)
 
+    def __repr__(self) -> str:
+        return f"<Separation of {self.duration:.1f} s by {self.model}: {', '.join(self)}>"
+
     @property
     def duration(self) -> float:
         """Seconds."""
@@ -226,7 +230,7 @@ class Separation(Mapping[str, StemAudio]):
                 position += block.shape[1]
         return StemAudio("mix", self.sample_rate, self.duration, None, mixed)
 
-    def save(self, folder: str | Path, *, format: str = "wav", encoding: str | None = None) -> dict[str, str]:  # noqa: A002
+    def save(self, folder: str | Path, *, format: str = "wav", encoding: str | None = None) -> Separation:  # noqa: A002
         """Write every stem to ``folder/<stem>.<format>``, with one shared gain if any would clip.
 
         Parameters
@@ -240,8 +244,8 @@ class Separation(Mapping[str, StemAudio]):
 
         Returns
         -------
-        dict of str to str
-            Path of each stem.
+        Separation
+            The same, with its stems in the files, and the gain that was applied in ``gain_db``.
 
         Raises
         ------
@@ -259,8 +263,9 @@ class Separation(Mapping[str, StemAudio]):
         with sink:
             for blocks in zip(*(stem.blocks() for stem in self.values()), strict=True):
                 sink.write(dict(zip(self, blocks, strict=True)))
-            sink.commit()
-        return sink.paths
+            gain_db = sink.commit()
+        stems = {name: attrs.evolve(self[name], path=path, array=None) for name, path in sink.paths.items()}
+        return attrs.evolve(self, stems=stems, gain_db=self.gain_db + gain_db)
 
     def to_dict(self) -> dict[str, Any]:
         """Return every fact but the samples, in values that JSON can hold."""
@@ -290,9 +295,11 @@ class Separation(Mapping[str, StemAudio]):
             f"{self.duration:.1f} s of audio in {self.timings['separate'] + self.timings['write']:.1f} s "
             f"({self.real_time_factor:.1f} x real time) by {self.model} on {self.device}"
         )
+        if self.null_error_db is not None:
+            lines.append(f"the stems sum to the mixture but for {self.null_error_db:.0f} dB")
         if self.gain_db:
             lines.append(f"all stems were lowered by {-self.gain_db:.2f} dB, so that none clips")
-        return "\n".join([*lines, *self.notes])
+        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
     def _repr_html_(self) -> str:
         return render_html(self.model, {name: (stem.sample_rate, stem.blocks()) for name, stem in self.items()})

@@ -11,9 +11,10 @@ from typing import Self, Unpack
 import attrs
 
 from isomix.audio.blocks import Audio
+from isomix.audio.decoders import AudioSource
 from isomix.audio.formats import FileFormat
 from isomix.audio.sink import ArraySink, FileSink
-from isomix.audio.source import AudioSource, SourceLike, open_source
+from isomix.audio.source import SourceLike, open_source
 from isomix.domain.options import EngineChoices, EngineOptions
 from isomix.domain.progress import CancelToken
 from isomix.domain.stems import RESIDUAL, StemPlan
@@ -42,8 +43,8 @@ class Separator:
     progress : None, True or callable
         Hears about downloads while the model loads; see `isomix.separate`.
     **options
-        Fields of `isomix.EngineOptions`: ``device``, ``precision``, ``overlap``, ``shifts``, ``seed``,
-        ``batch_size``, ``on_device_error``, ``repo``, ``weights_dir``, ``offline``, ``trust_pickle``.
+        Fields of `isomix.EngineOptions`: ``device``, ``precision``, ``runtime``, ``overlap``, ``shifts``,
+        ``seed``, ``batch_size``, ``on_device_error``, ``repo``, ``weights_dir``, ``offline``, ``trust_pickle``.
 
     Raises
     ------
@@ -72,6 +73,10 @@ class Separator:
         started = time.monotonic()
         if isinstance(stems, str):
             raise InvalidOptions(f"stems must be a list of names, not {stems!r}", option="stems", value=stems)
+        unknown = sorted(set(options) - set(EngineChoices.__annotations__))
+        if unknown:
+            known = ", ".join(EngineChoices.__annotations__)
+            raise InvalidOptions(f"there is no option {unknown[0]!r}; there are {known}", option=unknown[0], value=None)
         options["offline"] = options.get("offline", False) or offline_requested()
         asked = EngineOptions(on_progress=make_listener(progress), **options)
         try:

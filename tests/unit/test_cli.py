@@ -236,3 +236,27 @@ def test_a_stop_leaves_nothing_half_written(folder, number):
     assert (process.returncode, told_out) == (130, "")
     assert told_err == "isomix: stopped; nothing was left half-written\n"
     assert sorted(path.name for path in folder.iterdir()) == ["long.wav"]
+
+
+def test_a_reader_that_leaves_is_no_error(tmp_path):
+    """`isomix models list | head -1` ends without a traceback."""
+    command = f"{sys.executable} -m isomix models list | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr
+
+
+def test_blanks_between_stems_do_not_matter(tmp_path, capsys):
+    """`--stems "drums, bass"` names two stems."""
+    soundfile.write(tmp_path / "song.wav", np.zeros((1000, 2)), 44100)
+    out = tmp_path / "out"
+    assert main(["separate", str(tmp_path / "song.wav"), "-m", "hpss", "--stems", "drums, bass", "-o", str(out)]) == 0
+    assert {path.stem for path in (out / "song").iterdir()} == {"drums", "bass"}
+
+
+def test_notes_are_warnings_on_standard_error(tmp_path, capsys):
+    """What a careful reader should know is told even where the report is not."""
+    soundfile.write(tmp_path / "surround.wav", np.zeros((1000, 6)), 44100)
+    arguments = ["separate", str(tmp_path / "surround.wav"), "-m", "hpss", "-q", "-o", str(tmp_path / "out")]
+    assert main(arguments) == 0
+    assert "warning: " in capsys.readouterr().err

@@ -10,7 +10,8 @@ import pytest
 import soundfile
 
 from isomix.audio.blocks import Audio
-from isomix.audio.source import BLOCK_SAMPLES, ArraySource, open_source
+from isomix.audio.decoders import BLOCK_SAMPLES, ArraySource
+from isomix.audio.source import open_source
 from isomix.domain.options import EngineOptions
 from isomix.domain.progress import CancelToken, Progress
 from isomix.domain.stems import StemPlan

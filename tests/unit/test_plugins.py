@@ -144,8 +144,8 @@ def test_nobody_can_take_the_name_of_one_of_isomix(install):
 
 
 def test_an_unknown_model_is_refused_with_those_there_are():
-    """The refusal carries the name and every model that could be named."""
-    with pytest.raises(UnknownModel, match="hpss") as caught:
+    """The refusal carries the name and every model that could be named, and tells those of similar names."""
+    with pytest.raises(UnknownModel, match=r"did you mean .*htdemucs") as caught:
         installed().get_spec("htdemucs_extra_large")
     assert caught.value.model == "htdemucs_extra_large"
     assert "hpss" in caught.value.known

@@ -125,8 +125,10 @@ def test_a_stem_that_cannot_be_saved_is_a_storage_error(separation, tmp_path):
 
 @pytest.mark.parametrize("ending", ["wav", "flac"])
 def test_all_stems_are_saved_together(separation, tmp_path, ending):
-    """`save` writes every stem under its name and says where."""
-    paths = separation.save(tmp_path / "new", format=ending, encoding="int24")
+    """`save` writes every stem under its name and returns the separation as it is in the files."""
+    saved = separation.save(tmp_path / "new", format=ending, encoding="int24")
+    paths = {name: stem.path for name, stem in saved.items()}
+    assert saved.gain_db == 0
     assert paths == {name: str(tmp_path / "new" / f"{name}.{ending}") for name in SPEC.stems}
     np.testing.assert_allclose(load(paths["vocals"]), noise(), atol=2**-23)
     assert not load(paths["bass"]).any()

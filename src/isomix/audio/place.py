@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,16 @@ import fsspec
 import soundfile
 
 from isomix.errors import StorageError
+
+_REMEDIES = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EACCES: "the folder may not be written",
+    errno.EROFS: "the disk is read-only",
+    errno.ENOTDIR: "name a folder, not a file",
+    errno.EEXIST: "name a folder, not a file",
+    errno.ENOENT: "there can be no folder at that place",
+}
 
 
 @contextmanager
@@ -30,7 +41,7 @@ def as_storage_error(place: str) -> Iterator[None]:
     except (OSError, soundfile.SoundFileError) as error:
         raise StorageError(
             f"stems cannot be written to {place}: {error}",
-            hint="is the disk full, or the folder read-only?",
+            hint=_REMEDIES.get(getattr(error, "errno", 0), "is the disk full, or the folder read-only?"),
             path=place,
         ) from error
 

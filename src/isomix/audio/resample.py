@@ -80,7 +80,7 @@ def match_channels(name: str, channels: int, engine_channels: int) -> Callable[[
     if channels not in _DOWNMIX:
         raise UnsupportedFormat(
             f"{name} has {channels} channels; 1, 2, 6 (5.1) and 8 (7.1) are understood",
-            hint="mix it down to stereo first",
+            hint="mix it down to stereo first; an array is (channels, samples)",
             name=name,
             channels=channels,
         )

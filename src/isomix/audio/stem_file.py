@@ -13,8 +13,8 @@ import numpy as np
 import soundfile
 
 from isomix.audio.blocks import Audio
+from isomix.audio.decoders import BLOCK_SAMPLES
 from isomix.audio.formats import FileFormat, Stored
-from isomix.audio.source import BLOCK_SAMPLES
 from isomix.errors import IntegrityError
 
 WAITING_BLOCKS = 2

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
-from isomix.errors import UnknownStem
+from isomix.errors import InvalidOptions, UnknownStem
 
 RESIDUAL = "residual"
 """The mixture minus every stem of the model."""
@@ -47,12 +47,14 @@ class StemPlan:
 
         Raises
         ------
+        InvalidOptions
+            If no stem is asked for.
         UnknownStem
             If the model neither has a stem nor can derive it.
         """
         names = model_stems if wanted is None else tuple(dict.fromkeys(wanted))
         if not names:
-            raise _unknown(model, model_stems, "")
+            raise InvalidOptions("no stem is asked for", hint="None means all", option="stems", value=wanted)
         derivable = {RESIDUAL: model_stems}
         if VOCALS in model_stems and ACCOMPANIMENT not in model_stems:
             derivable[ACCOMPANIMENT] = (VOCALS,)

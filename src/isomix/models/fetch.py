@@ -91,6 +91,8 @@ def _fetch(source: Source | Path, names: Sequence[str], folder: Path, report: Re
 
 def _take(path: Path, names: Sequence[str], folder: Path) -> None:
     """Copy what the user named: a folder, an archive, or one of the files that are asked for."""
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist")
     if path.is_file() and path.name not in names:
         extract(path, names, folder)
         return
@@ -154,6 +156,8 @@ def extract(archive: Path, names: Sequence[str], folder: Path, inside: str | Non
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as zipped:
             _copy_members(zipped.namelist(), zipped.open, names, folder, inside)
+    elif not tarfile.is_tarfile(archive):
+        raise FileNotFoundError(f"{archive.name} is not an archive with {', '.join(names)}")
     else:
         with tarfile.open(archive) as tar:
             # Regular files alone: a link would name a file outside the archive.

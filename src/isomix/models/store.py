@@ -124,12 +124,12 @@ class WeightsStore:
             return self.path_of(weights)
         if repo is None and (offline or settings.offline_requested()):
             failures += [f"{source}: not tried, being offline" for source in weights.sources]
-            raise self._unavailable(weights, model or weights.name, failures)
+            raise self._unavailable(weights, model or weights.name, failures, repo)
         report = _never_falling(on_progress)
         for source in weights.sources if repo is None else [repo]:
             if self._fetch(weights, source, convert, report, failures):
                 return self.path_of(weights)
-        raise self._unavailable(weights, model or weights.name, failures)
+        raise self._unavailable(weights, model or weights.name, failures, repo)
 
     def _is_whole(self, weights: Weights, failures: list[str]) -> bool:
         try:
@@ -200,13 +200,24 @@ class WeightsStore:
                 if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
                     shutil.rmtree(path, ignore_errors=True)
 
-    def _unavailable(self, weights: Weights, model: str, failures: Sequence[str]) -> WeightsUnavailable:
+    def _unavailable(
+        self, weights: Weights, model: str, failures: Sequence[str], repo: Path | None
+    ) -> WeightsUnavailable:
         files = ", ".join(map(_describe, weights.files))
+        reasons = "; ".join(failures)
+        message = (
+            f"the weights {weights.name} of {model} ({files}) are not in {self.folder}, and cannot be had: {reasons}"
+        )
+        hint = (
+            f"get them with `isomix models pull {model}` where there is a network, name a folder or archive that "
+            f"has them (`--repo DIR`, repo=), or set {settings.WEIGHTS_DIR} to a folder where they are stored"
+        )
+        if repo is not None:
+            message = f"{repo} does not give the weights {weights.name} of {model} ({files}): {reasons}"
+            hint = "name a folder or archive that has these files, or none, to use what is stored or fetched"
         return WeightsUnavailable(
-            f"the weights {weights.name} of {model} ({files}) are not in {self.folder}, and cannot be had: "
-            + "; ".join(failures),
-            hint=f"get them with `isomix models pull {model}` where there is a network, name a folder or archive that "
-            f"has them (`--repo DIR`, repo=), or set {settings.WEIGHTS_DIR} to a folder where they are stored",
+            message,
+            hint=hint,
             model=model,
             weights=weights.name,
             files=tuple(file.name for file in weights.files),

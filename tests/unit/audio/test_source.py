@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from isomix.audio.source import BLOCK_SAMPLES, open_source, read
+from isomix.audio.decoders import BLOCK_SAMPLES
+from isomix.audio.source import open_source, read
 from isomix.errors import (
     AudioRejected,
     CorruptAudio,
@@ -414,6 +415,12 @@ def test_a_wav_that_promises_too_much_gives_what_is_there(size_bytes):
     """A WAV whose header was never corrected, as after a crash or from a pipe, is read to its end."""
     data = with_wav_length(encode(noise()), size_bytes)
     np.testing.assert_array_equal(read(data)[0], noise())
+
+
+def test_a_wav_whose_header_was_never_finished_gives_what_is_there():
+    """A WAV that says it is empty and is not, as a recorder leaves it that crashed, is read to its end."""
+    audio = noise(50_000)
+    np.testing.assert_array_equal(read(with_wav_length(encode(audio), 0))[0], audio)
 
 
 def test_a_wav_that_promises_too_little_is_believed():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import attrs
 import numpy as np
@@ -13,11 +14,12 @@ from safetensors.torch import save_file
 
 from isomix.backends.spleeter import isomix_engines
 from isomix.backends.spleeter.catalog import FAMILIES, SEGMENTATION, get_variant
-from isomix.backends.spleeter.engine import SpleeterEngine, load_network
+from isomix.backends.spleeter.engine import SpleeterEngine
 from isomix.backends.spleeter.layout import list_variables
-from isomix.backends.spleeter.network import SpleeterNetwork, UNet
+from isomix.backends.spleeter.network import SpleeterNetwork, UNet, load_network
 from isomix.domain.options import EngineOptions
 from isomix.errors import IntegrityError
+from isomix.runtime.torch import TorchNetwork, TorchRuntime
 
 Array = NDArray[np.float64]
 SPECS = {spec.name: spec for spec in isomix_engines()}
@@ -106,12 +108,22 @@ def test_a_unet_equals_tensorflows_conventions(family: str) -> None:
 def test_estimates_lie_between_silence_and_the_mixture(family: str) -> None:
     """No stem has more than the mixture's magnitude; where masks compete, the stems sum to it."""
     x = torch.rand(2, 2, 64, 64)
-    estimates = random_network(family)(x)
-    assert estimates.shape == (len(FAMILIES[family].stems), *x.shape)
+    estimates = random_network(family).estimate(x)
+    assert estimates.shape == (2, len(FAMILIES[family].stems), *x.shape[1:])
     assert bool((estimates >= 0).all())
-    assert bool((estimates <= x).all())
+    assert bool((estimates <= x[:, None]).all())
     if FAMILIES[family].is_softmax:
-        torch.testing.assert_close(estimates.sum(0), x)
+        torch.testing.assert_close(estimates.sum(1), x)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_masks_share_out_what_there_is(family: str) -> None:
+    """The masks of all stems sum to one, in silence too, where each has the same."""
+    x = torch.rand(1, 2, 64, 64)
+    x[..., 32:] = 0
+    masks = random_network(family)(x)
+    torch.testing.assert_close(masks.sum(1), torch.ones_like(x))
+    torch.testing.assert_close(masks[..., 32:], torch.full_like(masks[..., 32:], 1 / len(FAMILIES[family].stems)))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -128,7 +140,7 @@ def spleeter_in_numpy(mixture: Array, network: SpleeterNetwork, bins: int) -> Ar
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(4096) / 4096)
     stft = np.stack([np.fft.rfft(mixture[:, k * 1024 : k * 1024 + 4096] * window) for k in range(512)], axis=1)
     magnitudes = torch.tensor(np.abs(stft)[None, :, :, :bins], dtype=torch.float32)
-    outputs = network(magnitudes)[:, 0].double().numpy()
+    outputs = network.estimate(magnitudes)[0].double().numpy()
     out = np.zeros((len(outputs), *mixture.shape))
     for stem, output in enumerate(outputs):
         mask = (output**2 + 1e-10 / len(outputs)) / (np.sum(outputs**2, axis=0) + 1e-10)
@@ -152,26 +164,37 @@ def mixture() -> NDArray[np.float32]:
     return noise.astype(np.float32)
 
 
+def make_engine(network: SpleeterNetwork, model: str = "spleeter:2stems", **choices: Any) -> SpleeterEngine:
+    options = EngineOptions(**choices)
+    runtime = TorchNetwork(network, TorchRuntime("cpu"), segment_bytes=1)
+    return SpleeterEngine(SPECS[model], options, runtime, get_variant(model)[1])
+
+
 def test_a_segment_equals_spleeters_formulas(network: SpleeterNetwork, mixture: NDArray[np.float32]) -> None:
     """A segment's stems equal STFT, masks and inverse STFT written out, for the wider band too."""
-    spec = SPECS["spleeter:2stems-16kHz"]
-    engine = SpleeterEngine(spec, EngineOptions(device="cpu"), network, get_variant(spec.name)[1])
+    engine = make_engine(network, "spleeter:2stems-16kHz")
     expected = spleeter_in_numpy(mixture.astype(np.float64), network, 1536)
     np.testing.assert_allclose(engine.separate(mixture[None])[0], expected, atol=2e-6)
 
 
 def test_one_stem_alone_is_the_same_stem(network: SpleeterNetwork, mixture: NDArray[np.float32]) -> None:
     """Asking for one stem leaves out the other, and changes nothing in it."""
-    spec = SPECS["spleeter:2stems"]
-    both = SpleeterEngine(spec, EngineOptions(device="cpu"), network, 1024).separate(mixture[None])
-    options = EngineOptions(device="cpu", stems=("accompaniment",))
-    one = SpleeterEngine(spec, options, network, 1024).separate(mixture[None])
+    both = make_engine(network).separate(mixture[None])
+    one = make_engine(network, stems=("accompaniment",)).separate(mixture[None])
     np.testing.assert_array_equal(one[:, 0], both[:, 1])
+
+
+def test_a_batch_is_its_segments(network: SpleeterNetwork, mixture: NDArray[np.float32]) -> None:
+    """Two segments at once come out as each alone."""
+    pair = np.stack([mixture, mixture[:, ::-1]])
+    engine = make_engine(network)
+    each = np.concatenate([engine.separate(segment[None]) for segment in pair])
+    np.testing.assert_allclose(engine.separate(pair), each, atol=1e-6)
 
 
 def test_silence_stays_silence(network: SpleeterNetwork) -> None:
     """No input, no output, and a segment that is cut short comes back as short."""
-    engine = SpleeterEngine(SPECS["spleeter:2stems"], EngineOptions(device="cpu"), network, 1024)
+    engine = make_engine(network)
     stems = engine.separate(np.zeros((1, 2, 10_000), np.float32))
     assert stems.shape == (1, 2, 2, 10_000)
     assert not stems.any()

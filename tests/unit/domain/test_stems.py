@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isomix.domain.stems import StemPlan
-from isomix.errors import UnknownStem
+from isomix.errors import InvalidOptions, UnknownStem
 
 FOUR = ("drums", "bass", "other", "vocals")
 
@@ -60,5 +60,5 @@ def test_an_unknown_stem_is_refused_with_those_there_are(stems, wanted):
 
 def test_an_empty_wish_is_refused():
     """To wish for no stem at all is a mistake, not a wish for everything."""
-    with pytest.raises(UnknownStem):
+    with pytest.raises(InvalidOptions):
         StemPlan.of("m", FOUR, [])

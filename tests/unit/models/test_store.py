@@ -305,7 +305,8 @@ def test_a_users_own_copy_replaces_every_other_source(store: WeightsStore, weigh
     store.get(weights)
     with pytest.raises(WeightsUnavailable) as caught:
         store.get(weights, repo=tmp_path / "nowhere")
-    assert "lacks model.index, model.data" in str(caught.value)
+    assert "nowhere does not exist" in str(caught.value)
+    assert str(store.folder) not in str(caught.value)
     assert len(caught.value.facts["failures"]) == 1
     assert stored(store.get(weights)) == CONTENT
 

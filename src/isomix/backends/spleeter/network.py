@@ -1,35 +1,41 @@
-"""Spleeter's U-Nets in torch, one per stem, with TensorFlow's "same" padding.
+"""Spleeter's U-Nets in torch, one per stem, with TensorFlow's "same" padding, and the masks made of what they say.
 
 Spectrograms are ``(batch, channels, frames, bins)``, frames and bins being multiples of 64.
-(Spleeter: ``spleeter/model/functions/unet.py``.)
+(Spleeter: ``spleeter/model/functions/unet.py``, ``spleeter/model/__init__.py``.)
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from isomix.backends.spleeter.catalog import CHANNELS, Family
+from isomix.errors import IntegrityError
+
 FILTERS = (16, 32, 64, 128, 256, 512)
-CHANNELS = 2
 BATCH_NORM_EPSILON = 1e-3
+MASK_EPSILON = 1e-10
 LEAK = 0.2
 
 Activation = Callable[[Tensor], Tensor]
 
 
 def _leaky_relu(x: Tensor) -> Tensor:
-    return functional.leaky_relu(x, LEAK, inplace=True)
+    return functional.leaky_relu(x, LEAK)
 
 
 def _relu(x: Tensor) -> Tensor:
-    return functional.relu(x, inplace=True)
+    return functional.relu(x)
 
 
 def _elu(x: Tensor) -> Tensor:
-    return functional.elu(x, inplace=True)
+    return functional.elu(x)
 
 
 class Down(nn.Module):
@@ -67,6 +73,25 @@ class Up(nn.Module):
         return normed
 
 
+class LastUp(Up):
+    """The last level, whose one output channel would keep a CPU's transposed convolution waiting.
+
+    It is computed as a plain convolution that gives the four pixels that each input pixel becomes as four channels: a
+    quarter to a half faster there, and a tenth to a fifth for the whole U-Net.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve, activate, normalise."""
+        pixels = functional.conv2d(x, self._kernel(), self.conv.get_parameter("bias").repeat(4), padding=1)
+        normed: Tensor = self.norm(self._activation(functional.pixel_shuffle(pixels, 2)))
+        return normed
+
+    def _kernel(self) -> Tensor:
+        """Return the taps that an even or odd output row or column takes of three inputs, the last of them first."""
+        kernel: Tensor = functional.pad(self.conv.weight, (1, 0, 1, 0)).reshape(-1, 3, 2, 3, 2)
+        return kernel.flip(1, 3).permute(2, 4, 0, 1, 3).flatten(0, 1)
+
+
 class UNet(nn.Module):
     """One stem's network: from magnitudes to the logits of a mask.
 
@@ -84,7 +109,9 @@ class UNet(nn.Module):
         self.down = nn.ModuleList(map(Down, inputs, FILTERS, activations))
         outputs = (*FILTERS[-2::-1], 1)
         widths = (FILTERS[-1], *(2 * width for width in outputs[:-1]))
-        self.up = nn.ModuleList(Up(i, o, _elu if is_elu else _relu) for i, o in zip(widths, outputs, strict=True))
+        up = _elu if is_elu else _relu
+        levels = [Up] * (len(FILTERS) - 1) + [LastUp]
+        self.up = nn.ModuleList(level(i, o, up) for level, i, o in zip(levels, widths, outputs, strict=True))
         self.mask = nn.Conv2d(1, CHANNELS, 4, dilation=2, padding=3)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -143,7 +170,7 @@ class SpleeterNetwork(nn.Module):
         return network.eval().requires_grad_(False)
 
     def forward(self, magnitudes: Tensor) -> Tensor:
-        """Estimate each stem's magnitudes.
+        """Return each stem's share of the power of what all stems are estimated to be.
 
         Parameters
         ----------
@@ -151,9 +178,37 @@ class SpleeterNetwork(nn.Module):
 
         Returns
         -------
-        Tensor of shape (stems, batch, channels, frames, bins), float32
+        Tensor of shape (batch, stems, channels, frames, bins), float32
         """
+        powers = self.estimate(magnitudes).square()
+        return (powers + MASK_EPSILON / len(self._unets)) / (powers.sum(1, keepdim=True) + MASK_EPSILON)
+
+    def estimate(self, magnitudes: Tensor) -> Tensor:
+        """Estimate each stem's magnitudes; the shapes are those of `forward`."""
         # Channels innermost is up to a quarter faster on a CPU, and no slower elsewhere.
         x = magnitudes.contiguous(memory_format=torch.channels_last)
-        logits = torch.stack([unet(x).float() for unet in self._unets])
-        return (logits.softmax(0) if self._is_softmax else logits.sigmoid()) * magnitudes
+        logits = torch.stack([unet(x).float() for unet in self._unets], 1)
+        return (logits.softmax(1) if self._is_softmax else logits.sigmoid()) * magnitudes[:, None]
+
+
+def load_network(path: Path, family: Family) -> SpleeterNetwork:
+    """Load a family's network from a converted checkpoint.
+
+    Parameters
+    ----------
+    path : Path
+        What `layout.convert_checkpoint` wrote.
+    family : Family
+        Whose it is.
+
+    Raises
+    ------
+    IntegrityError
+        If the file is not the family's.
+    """
+    try:
+        return SpleeterNetwork.from_tensors(
+            load_file(path), family.stems, is_elu=family.is_elu, is_softmax=family.is_softmax
+        )
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise IntegrityError(f"{path.name} does not fit the network: {error}", path=str(path)) from error

@@ -1,81 +1,121 @@
-"""Segments to stems: Spleeter's STFT, its ratio masks and its inverse STFT around the networks.
+"""Spleeter's STFT and its inverse around the masks, in numpy.
 
-(Spleeter: ``spleeter/model/__init__.py``.)
+What is heavy here is memory traffic, so the frames go through in blocks that stay in the cache, each channel on its
+own thread. (Spleeter: ``spleeter/model/__init__.py``.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+from scipy.fft import irfft, rfft
 
+from isomix.audio.blocks import Audio
 from isomix.backends.spleeter.catalog import FRAME_SAMPLES, FRAMES, HOP_SAMPLES, SEGMENTATION
 
-EPSILON = 1e-10
+Spectra = NDArray[np.complex64]
+Place = tuple[int, ...]
+"""A segment of the batch, and a channel of it."""
+
 WINDOW_COMPENSATION = 2 / 3
 """One over the sum of the squared windows that cover a sample."""
+WINDOW = np.asarray(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(FRAME_SAMPLES) / FRAME_SAMPLES), np.float32)
+"""Periodic Hann."""
 
+_SYNTHESIS_WINDOW = WINDOW * np.float32(WINDOW_COMPENSATION)
 _HOPS = FRAME_SAMPLES // HOP_SAMPLES
+_BLOCK = 64
+"""Frames in hand: their samples and spectra are a megabyte each."""
 
 
-class SegmentNetwork(nn.Module):
-    """A Spleeter model from samples to samples.
-
-    Everything but the network itself stays float32: autocast leaves Fourier transforms and arithmetic alone.
+class Transform:
+    """Segments to magnitudes, and masks to stems.
 
     Parameters
     ----------
-    network : Module
-        ``(batch, channels, frames, bins)`` magnitudes to ``(stems, batch, channels, frames, bins)``.
     bins : int
-        Frequency bins it sees; the others are silent in every stem.
-    wanted : sequence of int
-        Which stems to give. All networks run even so: a mask is a share of their sum.
+        Frequency bins that are separated; the others are silent in every stem.
+
+    Examples
+    --------
+    >>> transform = Transform(1024)
+    >>> spectra, magnitudes = transform.analyse(np.ones((1, 2, SEGMENTATION.length), np.float32))
+    >>> magnitudes.shape, transform.synthesise(spectra, np.ones((1, 3, 2, 512, 1024), np.float32)).shape
+    ((1, 2, 512, 1024), (1, 3, 2, 527360))
     """
 
-    def __init__(self, network: nn.Module, bins: int, wanted: Sequence[int]) -> None:
-        super().__init__()
-        self.network = network
-        self.window: Tensor
-        self.register_buffer("window", torch.hann_window(FRAME_SAMPLES, periodic=True))
+    def __init__(self, bins: int) -> None:
         self._bins = bins
-        self._wanted = tuple(wanted)
 
-    def forward(self, mixture: Tensor) -> Tensor:
-        """Separate segments.
+    def analyse(self, mixture: Audio) -> tuple[Spectra, Audio]:
+        """Return the spectra of segments' frames, and their magnitudes.
 
         Parameters
         ----------
-        mixture : Tensor of shape (batch, channels, samples), float32
-            At most a segment; what is shorter ends in silence.
+        mixture : ndarray of shape (batch, channels, samples), float32
+            Whole segments.
 
         Returns
         -------
-        Tensor of shape (batch, stems, channels, samples), float32
+        tuple of ndarray of shape (batch, channels, frames, bins), complex64 and float32
         """
-        samples = mixture.shape[-1]
-        spectra = self.analyse(functional.pad(mixture, (0, SEGMENTATION.length - samples)))[..., : self._bins]
-        masks = self.masks(self.network(spectra.abs()))
-        return torch.stack([self.synthesise(spectra * masks[stem]) for stem in self._wanted], 1)[..., :samples]
+        spectra = np.empty((*mixture.shape[:2], FRAMES, self._bins), np.complex64)
+        magnitudes = np.empty(spectra.shape, np.float32)
 
-    def analyse(self, mixture: Tensor) -> Tensor:
-        """Return the spectra of a segment's frames: ``(..., samples)`` to ``(..., frames, bins)``."""
-        spectra: Tensor = torch.fft.rfft(mixture.unfold(-1, FRAME_SAMPLES, HOP_SAMPLES) * self.window)
-        return spectra
+        def analyse_channel(place: Place) -> None:
+            frames = sliding_window_view(mixture[place], FRAME_SAMPLES)[::HOP_SAMPLES]
+            for block in _blocks():
+                spectra[place][block] = rfft(frames[block] * WINDOW, overwrite_x=True)[:, : self._bins]
+                np.abs(spectra[place][block], out=magnitudes[place][block])
 
-    @staticmethod
-    def masks(magnitudes: Tensor) -> Tensor:
-        """Return each stem's share of the power; the first axis is the stems."""
-        powers = magnitudes.square()
-        return (powers + EPSILON / len(powers)) / (powers.sum(0) + EPSILON)
+        _for_each_channel(analyse_channel, mixture)
+        return spectra, magnitudes
 
-    def synthesise(self, spectra: Tensor) -> Tensor:
-        """Undo `analyse`; bins that are not given are zero."""
-        frames: Tensor = torch.fft.irfft(spectra, FRAME_SAMPLES) * (self.window * WINDOW_COMPENSATION)
-        parts = frames.reshape(*frames.shape[:-1], _HOPS, HOP_SAMPLES)
-        out: Tensor = parts.new_zeros((*parts.shape[:-3], FRAMES + _HOPS - 1, HOP_SAMPLES))
-        for hop in range(_HOPS):
-            out[..., hop : hop + FRAMES, :] += parts[..., hop, :]
-        return out.flatten(-2)
+    def synthesise(self, spectra: Spectra, masks: Audio) -> Audio:
+        """Return the stems: the masked spectra back in time, in overlapping frames.
+
+        Parameters
+        ----------
+        spectra : ndarray of shape (batch, channels, frames, bins), complex64
+            From `analyse`.
+        masks : ndarray of shape (batch, stems, channels, frames, bins), float32
+            Each stem's share.
+
+        Returns
+        -------
+        ndarray of shape (batch, stems, channels, samples), float32
+        """
+        stems = np.zeros((*masks.shape[:3], FRAMES + _HOPS - 1, HOP_SAMPLES), np.float32)
+
+        def synthesise_channel(place: Place) -> None:
+            segment, channel = place
+            masked = np.zeros((_BLOCK, FRAME_SAMPLES // 2 + 1), np.complex64)
+            for block in _blocks():
+                for stem, mask in zip(stems[segment, :, channel], masks[segment, :, channel], strict=True):
+                    np.multiply(spectra[place][block], mask[block], out=masked[:, : self._bins])
+                    _overlap_add(irfft(masked), stem, block.start)
+
+        _for_each_channel(synthesise_channel, spectra)
+        return stems.reshape(*masks.shape[:3], SEGMENTATION.length)
+
+
+def _overlap_add(frames: Audio, stem: Audio, start: int) -> None:
+    """Add windowed frames to a stem of shape ``(hops, HOP_SAMPLES)``, from a hop on."""
+    frames *= _SYNTHESIS_WINDOW
+    for hop in range(_HOPS):
+        stem[start + hop : start + hop + len(frames)] += frames[:, hop * HOP_SAMPLES : (hop + 1) * HOP_SAMPLES]
+
+
+def _blocks() -> Iterator[slice]:
+    return (slice(start, start + _BLOCK) for start in range(0, FRAMES, _BLOCK))
+
+
+def _for_each_channel(work: Callable[[Place], None], batch: NDArray[Any]) -> None:
+    """Do the work of each channel of each segment, some at once: numpy and scipy let other threads run."""
+    with ThreadPoolExecutor(batch.shape[1]) as pool:
+        list(pool.map(work, np.ndindex(*batch.shape[:2])))

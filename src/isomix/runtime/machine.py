@@ -1,0 +1,77 @@
+"""What this machine offers a network, found out without importing more than that takes."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from isomix.domain.options import EngineOptions
+from isomix.runtime.choice import Choice, Evidence, Machine, choose
+
+_DRIVERS = ("/dev/nvidiactl", "/dev/nvhost-ctrl", "/dev/dxg", "/dev/kfd")
+"""What CUDA and ROCm talk to on Linux: a server's, a Jetson's, Windows' (WSL), AMD's."""
+
+
+def choose_runtime(model: str, options: EngineOptions, evidence: Evidence | None) -> Choice:
+    """Decide as `choice.choose` does, for the machine this is.
+
+    Parameters
+    ----------
+    model : str
+        Its name.
+    options : EngineOptions
+        What is asked for.
+    evidence : Evidence or None
+        What is known of the model in OpenVINO.
+
+    Returns
+    -------
+    Choice
+
+    Raises
+    ------
+    EngineUnavailable, InvalidOptions
+        As in `choice.choose`.
+
+    Examples
+    --------
+    >>> choose_runtime("spleeter:2stems", EngineOptions(runtime="torch"), None)
+    Choice(runtime='torch', precision='float32')
+    """
+    may_be_openvino = options.runtime != "torch" and evidence is not None
+    return choose(model, options, evidence, look(options) if may_be_openvino else Machine())
+
+
+def look(options: EngineOptions) -> Machine:
+    """Find out what there is, as far as these options leave it open.
+
+    Parameters
+    ----------
+    options : EngineOptions
+        ``device`` and ``runtime`` count.
+
+    Returns
+    -------
+    Machine
+    """
+    has_openvino = find_spec("openvino") is not None
+    is_open = options.device == "auto" and options.runtime == "auto" and has_openvino
+    has_bfloat16 = False
+    if has_openvino and options.device in ("auto", "cpu"):
+        from isomix.runtime.openvino import has_bfloat16 as ask_openvino
+
+        has_bfloat16 = ask_openvino()
+    return Machine(has_accelerator=is_open and has_accelerator(), has_openvino=has_openvino, has_bfloat16=has_bfloat16)
+
+
+def has_accelerator() -> bool:
+    """Tell whether torch would choose another device than the CPU.
+
+    Torch takes seconds to import; where there is no driver for it to find, it is not asked.
+    """
+    if sys.platform == "linux" and not any(Path(driver).exists() for driver in _DRIVERS):
+        return False
+    from isomix.runtime.torch import list_devices
+
+    return list_devices()[0] != "cpu"
