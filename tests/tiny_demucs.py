@@ -84,8 +84,8 @@ def make_mixture(seconds: float, *, seed: int = 0, channels: int = 2, sample_rat
 
 
 def open_tiny(repo: Path, name: str, **choices: Any) -> SeparationEngine:
-    """Open a model of a folder through isomix's own doors."""
-    options = EngineOptions(repo=repo, device="cpu", **choices)
+    """Open a model of a folder through isomix's own doors, in torch unless something else is chosen."""
+    options = EngineOptions(repo=repo, device="cpu", **{"runtime": "torch", **choices})
     spec = isomix_find_engine(name, options)
     assert spec is not None
     return open_engine(spec, options)

@@ -36,7 +36,9 @@ def write(path: Path, mixture) -> Path:
 def test_a_file_gives_what_demucs_gives(model, repo, tmp_path):
     """A model of the user's folder, named by its bag or signature, equals Demucs with its normalisation."""
     mixture = make_mixture(20)
-    separation = isomix.separate(write(tmp_path / "mixture.wav", mixture), model, repo=repo, device="cpu")
+    separation = isomix.separate(
+        write(tmp_path / "mixture.wav", mixture), model, repo=repo, device="cpu", runtime="torch"
+    )
     estimate = np.stack([separation[stem].array for stem in STEMS])
     assert snr_db(run_demucs(repo, model, mixture), estimate) >= 80
 
@@ -46,7 +48,7 @@ def test_progress_is_monotone_for_bags_and_shifts(choices, repo):
     """Several networks and passes still tell one fraction that never falls and ends at 1."""
     events: list[isomix.Progress] = []
     mixture = (make_mixture(20), SAMPLE_RATE)
-    isomix.separate(mixture, "bag", repo=repo, device="cpu", progress=events.append, **choices)
+    isomix.separate(mixture, "bag", repo=repo, device="cpu", runtime="torch", progress=events.append, **choices)
     fractions = [event.fraction for event in events]
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0
@@ -59,7 +61,7 @@ def test_two_runs_give_the_same_files(repo, tmp_path):
     def digests(name: str) -> list[str]:
         mixture = (make_mixture(12), SAMPLE_RATE)
         separation = isomix.separate(
-            mixture, "bag", repo=repo, device="cpu", shifts=2, output=tmp_path / name, format="flac"
+            mixture, "bag", repo=repo, device="cpu", runtime="torch", shifts=2, output=tmp_path / name, format="flac"
         )
         return [hashlib.sha256(Path(stem.path).read_bytes()).hexdigest() for stem in separation.values()]
 
@@ -69,7 +71,7 @@ def test_two_runs_give_the_same_files(repo, tmp_path):
 def test_threads_on_one_separator_do_not_mix(repo):
     """Recordings separated at the same time come back as when they are separated alone."""
     mixtures = [(make_mixture(10 + seed, seed=seed), SAMPLE_RATE) for seed in range(4)]
-    with isomix.Separator("bag", repo=repo, device="cpu") as separator:
+    with isomix.Separator("bag", repo=repo, device="cpu", runtime="torch") as separator:
         alone = [separator.separate(mixture)["vocals"].array for mixture in mixtures]
         with ThreadPoolExecutor(4) as pool:
             together = [separation["vocals"].array for separation in pool.map(separator.separate, mixtures)]
@@ -80,7 +82,7 @@ def test_accompaniment_is_the_mixture_minus_the_vocals(repo):
     """The accompaniment follows by subtraction: together with the vocals it is the mixture."""
     mixture = make_mixture(12)
     separation = isomix.separate(
-        (mixture, SAMPLE_RATE), "bag", repo=repo, device="cpu", stems=["vocals", "accompaniment"]
+        (mixture, SAMPLE_RATE), "bag", repo=repo, device="cpu", runtime="torch", stems=["vocals", "accompaniment"]
     )
     assert separation.options.stems == ("vocals",)
     assert np.allclose(separation["vocals"].array + separation["accompaniment"].array, mixture, atol=1e-6)
@@ -97,7 +99,14 @@ def test_cancel_leaves_no_file(repo, tmp_path):
     mixture = (make_mixture(40), SAMPLE_RATE)
     with pytest.raises(SeparationCancelled):
         isomix.separate(
-            mixture, "one", repo=repo, device="cpu", output=tmp_path / "stems", progress=listen, cancel=cancel
+            mixture,
+            "one",
+            repo=repo,
+            device="cpu",
+            runtime="torch",
+            output=tmp_path / "stems",
+            progress=listen,
+            cancel=cancel,
         )
     assert list(tmp_path.iterdir()) == []
 
@@ -106,6 +115,7 @@ def test_the_command_takes_a_folder_of_networks(repo, tmp_path, capsys):
     """`isomix separate --repo DIR -m NAME` separates with a network of the user's."""
     source = write(tmp_path / "mixture.wav", make_mixture(9))
     arguments = ["separate", str(source), "-m", "one", "--repo", str(repo), "-o", str(tmp_path / "out"), "-q"]
+    arguments += ["--runtime", "torch"]
     assert main(arguments) == 0
     assert {path.stem for path in (tmp_path / "out" / "mixture").iterdir()} == set(STEMS)
 
@@ -132,7 +142,7 @@ def test_imported_weights_are_found_without_their_folder(repo, tmp_path, capsys)
     folder.mkdir()
     save_network(folder, "955717e8", "htdemucs", samplerate=44100)  # the signature that htdemucs consists of
     assert main(["models", "import", "htdemucs", str(folder), "--weights-dir", str(store)]) == 0
-    with isomix.Separator("htdemucs", weights_dir=store, offline=True, device="cpu") as separator:
+    with isomix.Separator("htdemucs", weights_dir=store, offline=True, device="cpu", runtime="torch") as separator:
         assert separator.separate((make_mixture(1), 44100))["vocals"].duration == pytest.approx(4000 / 44100)
 
 

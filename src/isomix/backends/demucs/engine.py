@@ -4,41 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 import attrs
 import numpy as np
-import torch
 
 from isomix.audio.blocks import Audio, StemStream
 from isomix.audio.overlap import Member, OverlapAdd, Segmentation
 from isomix.domain.options import EngineOptions
 from isomix.engine import EngineSpec, SeparationEngine
-from isomix.runtime.torch import TorchRuntime
 
-BYTES_PER_SAMPLE = 1600
-"""Memory a network takes for each sample of a segment and channel, roughly; it only sets a first batch size."""
-
-
-class Selection(torch.nn.Module):
-    """A network that returns only some of its stems: the others never leave the device.
-
-    Parameters
-    ----------
-    network : torch.nn.Module
-        From ``(batch, channels, samples)`` to ``(batch, stems, channels, samples)``.
-    stems : list of int
-        Which of its stems.
-    """
-
-    def __init__(self, network: Any, stems: list[int]) -> None:
-        super().__init__()
-        self.network, self._stems = network, stems
-
-    def forward(self, mixture: torch.Tensor) -> torch.Tensor:
-        """Run the network."""
-        stems: torch.Tensor = self.network(mixture)[:, self._stems]
-        return stems
+if TYPE_CHECKING:
+    from isomix.backends.demucs.halves import SplitNetwork
+    from isomix.runtime.torch import TorchNetwork
 
 
 @attrs.frozen(eq=False)
@@ -49,7 +27,7 @@ class Part:
     ----------
     position : int
         Its place in the bag.
-    network : torch.nn.Module
+    network : TorchNetwork or SplitNetwork
         Returns the wanted stems.
     weights : tuple of float
         What it weighs in each wanted stem.
@@ -60,7 +38,7 @@ class Part:
     """
 
     position: int
-    network: torch.nn.Module
+    network: TorchNetwork | SplitNetwork
     weights: tuple[float, ...]
     cut: Segmentation
     input_length: Callable[[int], int]
@@ -75,22 +53,16 @@ class DemucsEngine(SeparationEngine):
         What the networks are.
     options : EngineOptions
         What was asked for.
-    runtime : TorchRuntime
-        Where they run.
     parts : tuple of Part
         The networks that are needed.
     """
 
-    runtime = "torch"
-
-    def __init__(
-        self, spec: EngineSpec, options: EngineOptions, runtime: TorchRuntime, parts: tuple[Part, ...]
-    ) -> None:
+    def __init__(self, spec: EngineSpec, options: EngineOptions, parts: tuple[Part, ...]) -> None:
         super().__init__(spec, options)
-        self._torch, self.parts = runtime, parts
-        self.device, self.precision = runtime.device_name, runtime.precision_name
-        longest = max(part.cut.length for part in parts)
-        self.batch_size = options.batch_size or runtime.choose_batch_size(longest * spec.channels * BYTES_PER_SAMPLE)
+        self.parts = parts
+        self.batch_size = options.batch_size or min(part.network.batch_size for part in parts)
+        self.runtime = " + ".join(dict.fromkeys(part.network.runtime for part in parts))
+        self._record()
 
     def open_stream(self, before_segment: Callable[[], None] = lambda: None) -> StemStream:
         """Begin a recording: every network makes its own passes, over segments of its own length."""
@@ -140,6 +112,11 @@ class DemucsEngine(SeparationEngine):
         return self._infer(part, padded)[..., missing // 2 : missing // 2 + samples]
 
     def _infer(self, part: Part, mixture: Audio) -> Audio:
-        stems = self._torch.run(part.network, mixture)
-        self.device, self.precision = self._torch.device_name, self._torch.precision_name
+        stems = part.network(mixture)
+        self._record()
         return stems
+
+    def _record(self) -> None:
+        """Say where the work is done: it may have moved."""
+        self.device = " + ".join(dict.fromkeys(part.network.device for part in self.parts))
+        self.precision = " + ".join(dict.fromkeys(part.network.precision for part in self.parts))

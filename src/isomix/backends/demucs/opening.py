@@ -9,13 +9,13 @@ import attrs
 
 from isomix.audio.overlap import Segmentation
 from isomix.backends.demucs.catalog import OVERLAP, RELEASES, make_spec
-from isomix.backends.demucs.engine import DemucsEngine, Part, Selection
+from isomix.backends.demucs.engine import DemucsEngine, Part
 from isomix.backends.demucs.loading import Package, read_package
+from isomix.backends.demucs.running import Runner
 from isomix.backends.demucs.weights import Library
 from isomix.domain.options import EngineOptions
 from isomix.engine import EngineSpec
 from isomix.errors import InvalidOptions, WeightsUnavailable
-from isomix.runtime.torch import TorchRuntime, prepare
 
 
 def open_demucs(spec: EngineSpec, options: EngineOptions) -> DemucsEngine:
@@ -40,7 +40,6 @@ def open_demucs(spec: EngineSpec, options: EngineOptions) -> DemucsEngine:
     EngineUnavailable
         If the device, or a package that the networks need, is missing.
     """
-    runtime = TorchRuntime.from_options(options)
     files = _Files(spec.name, options)
     if options.repo or not any(release.name == spec.name for release in RELEASES):
         spec = files.describe()
@@ -49,7 +48,7 @@ def open_demucs(spec: EngineSpec, options: EngineOptions) -> DemucsEngine:
         raise InvalidOptions(f"{spec.name} has none of these stems", option="stems", value=options.stems)
     parts = files.open_parts(spec, wanted)
     shortest = min((part.cut for part in parts), key=lambda cut: cut.length)
-    return DemucsEngine(attrs.evolve(spec, segmentation=shortest), options, runtime, parts)
+    return DemucsEngine(attrs.evolve(spec, segmentation=shortest), options, parts)
 
 
 def describe(name: str, options: EngineOptions) -> EngineSpec:
@@ -82,6 +81,7 @@ class _Files:
         self._library = Library(name, options)
         self._bag = self._library.get_bag()
         self._packages: dict[str, Package] = {}
+        self._runner = Runner(name, options)
 
     def describe(self) -> EngineSpec:
         """Return what the first network says, on which the others have to agree."""
@@ -126,7 +126,7 @@ class _Files:
         overlap = OVERLAP if self._options.overlap is None else self._options.overlap
         return Part(
             position=position,
-            network=prepare(Selection(network, [stems.index(stem) for stem in wanted])),
+            network=self._runner.open(package, network, length, [stems.index(stem) for stem in wanted]),
             weights=self._bag.weights_of(position, stems, wanted),
             cut=Segmentation(length=length, hop=length).with_overlap(overlap),
             # Demucs' oldest network pads its input up, its newest to its training length; the other takes any.
