@@ -6,6 +6,7 @@ files, weights loaded before the clock starts. Ratios are of one round; what is 
 
 from __future__ import annotations
 
+import shutil
 import statistics
 import tempfile
 from pathlib import Path
@@ -124,19 +125,20 @@ def compare(case: Case, folder: Path) -> dict[str, Any]:
     source = folder / f"{case.seconds:g}.wav"
     if not source.exists():
         (write_music if case.peer == "spleeter" else write_noise)(source, minutes)
-    rounds = [run_round(case, str(source), folder) for _ in range(case.rounds)]
+    stems = folder / case.title
+    rounds = [run_round(case, str(source), stems) for _ in range(case.rounds)]
     print(f"\n{case.title:<36}{'wall s':>9}{'x real':>8}{'x peer':>8}{'CPU s':>8}{'peak MB':>9}{'1/peak':>8}{'dB':>7}")
     figures: dict[str, Any] = {}
     for name in (case.peer, *case.configurations):
         figures[name] = summarise([a_round[name] for a_round in rounds], [a_round[case.peer] for a_round in rounds])
-        figures[name]["agreement_db"] = agreement_db(folder / "stems" / case.peer, folder / "stems" / name)
+        figures[name]["agreement_db"] = agreement_db(stems / case.peer, stems / name)
         print_row(name, figures[name])
+    shutil.rmtree(stems)
     return figures
 
 
-def run_round(case: Case, source: str, folder: Path) -> dict[str, Figures]:
-    """Run the original and then each configuration."""
-    stems = folder / "stems"
+def run_round(case: Case, source: str, stems: Path) -> dict[str, Figures]:
+    """Run the original and then each configuration, each to a folder of its own."""
     figures = {
         case.peer: run_peer(
             case.peer, source=source, output=str(stems / case.peer), subtype="FLOAT", **case.peer_options

@@ -14,6 +14,7 @@ separator = Separator(model=request["model"], repo=Path(request["repo"]), device
 info = soundfile.info(request["source"])
 output = Path(request["output"])
 output.mkdir(parents=True, exist_ok=True)
+separator.separate_tensor(torch.zeros(2, 44100), 44100)
 with measured(info.duration):
     audio, rate = soundfile.read(request["source"], dtype="float32", always_2d=True)
     _, stems = separator.separate_tensor(torch.from_numpy(audio.T.copy()), rate)

@@ -159,6 +159,24 @@ def open_network(recipe: Recipe, precision: str, folder: Path, *, threads: int |
     return OpenVinoNetwork(compiled, precision)
 
 
+def identify(recipe: Recipe, precision: str) -> str:
+    """Return what tells a network on this machine, with these versions and this precision, from every other.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Which.
+    precision : {"float32", "bfloat16"}
+        What it is to compute in.
+
+    Raises
+    ------
+    EngineUnavailable
+        If OpenVINO is missing.
+    """
+    return _identify(recipe, precision, import_openvino().Core())
+
+
 def has_bfloat16() -> bool:
     """Tell whether this CPU computes in bfloat16 natively.
 

@@ -82,8 +82,11 @@ class SplitNetwork:
     batch_size = 1
 
     def __init__(self, network: Any, core: OpenVinoNetwork, stems: Sequence[int]) -> None:
-        self._network, self._core, self._stems = network, core, list(stems)
+        self._core, self._stems = core, list(stems)
         self.precision = core.precision
+        self._network = copy.copy(network)
+        # The transforms need none of the weights, which would stay in memory twice.
+        vars(self._network)["_modules"] = {}
 
     def __call__(self, batch: Audio) -> Audio:
         """Run the network on ``(batch, channels, samples)``; return ``(batch, stems, channels, samples)``."""

@@ -20,7 +20,7 @@ from isomix.models.store import WeightsStore
 from isomix.runtime.cache import read_cached, write_cached
 from isomix.runtime.choice import Evidence
 from isomix.runtime.machine import choose_runtime
-from isomix.runtime.openvino import Recipe, has_bfloat16, open_network
+from isomix.runtime.openvino import Recipe, has_bfloat16, identify, open_network
 from isomix.runtime.torch import TorchNetwork, TorchRuntime, prepare
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class Runner:
 
     def _measure(self, recipe: Recipe, package: Package, network: Any, samples: int) -> float:
         """Return the error of bfloat16 with these weights on this machine; found out once, and kept."""
-        path = self._folder / f"{recipe.name}-{recipe.weights[0]}.error"
+        path = self._folder / f"{recipe.name}-{identify(recipe, 'bfloat16')}.error"
         if (kept := read_cached(path)) is not None:
             return float(json.loads(kept.tobytes()))
         mixture = make_test_signal(package.channels, samples, package.sample_rate)
