@@ -14,7 +14,7 @@ STEMS = ["drums", "bass", "other", "vocals"]
 REAL: dict[str, Any] = {"t_layers": 5, "bottom_channels": 512, "segment": Fraction(39, 5)}
 """htdemucs as it was released: 41.5 million parameters."""
 TINY: dict[str, Any] = {
-    "channels": 4,
+    "channels": 8,
     "depth": 3,
     "dconv_depth": 1,
     "t_layers": 1,
