@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,18 +14,13 @@ from demucs.states import save_with_checksum
 STEMS = ["drums", "bass", "other", "vocals"]
 REAL: dict[str, Any] = {"t_layers": 5, "bottom_channels": 512, "segment": Fraction(39, 5)}
 """htdemucs as it was released: 41.5 million parameters."""
-TINY: dict[str, Any] = {
-    "channels": 8,
-    "depth": 3,
-    "dconv_depth": 1,
-    "t_layers": 1,
-    "t_heads": 4,
-    "segment": Fraction(39, 5),
-}
-"""The same segments and buffers, hardly any arithmetic: what remains is the pipe's cost."""
+TINY: dict[str, Any] = {"channels": 4, "dconv_depth": 1, "segment": 8}
+"""An HDemucs with segments and buffers as large, and little arithmetic: what remains is the pipe's cost."""
 
 
-def save_network(folder: Path, name: str, arguments: dict[str, Any], *, seed: int = 0) -> None:
+def save_network(
+    folder: Path, name: str, arguments: dict[str, Any], *, kind: Callable[..., Any] = HTDemucs, seed: int = 0
+) -> None:
     """Write a network to ``folder/<name>-<checksum>.th``.
 
     Parameters
@@ -35,13 +31,15 @@ def save_network(folder: Path, name: str, arguments: dict[str, Any], *, seed: in
         Its signature.
     arguments : dict
         `REAL` or `TINY`.
+    kind : class
+        `HTDemucs` for `REAL`, `HDemucs` for `TINY`.
     seed : int
         Of the weights.
     """
     torch.manual_seed(seed)
-    network = HTDemucs(STEMS, **arguments)
+    network = kind(STEMS, **arguments)
     state = {key: value.half() for key, value in network.state_dict().items()}
-    package = {"klass": HTDemucs, "args": (STEMS,), "kwargs": arguments, "state": state}
+    package = {"klass": kind, "args": (STEMS,), "kwargs": arguments, "state": state}
     save_with_checksum(package, folder / f"{name}.th")
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import attrs
 import numpy as np
 import soundfile
+from demucs.hdemucs import HDemucs
 
 from benchmarks.child import separate_in_child
 from benchmarks.material import write_music, write_noise
@@ -74,7 +75,7 @@ def run() -> dict[str, Any]:
 def make_cases(folder: Path) -> list[Case]:
     """Prepare the weights and return the cases, short ones first."""
     save_network(folder, "real", REAL)
-    save_network(folder, "tiny", TINY)
+    save_network(folder, "tiny", TINY, kind=HDemucs)
     save_bag_of_four(folder, "ft", REAL)
     weights, repo = {"weights": str(get_spleeter_weights())}, {"repo": str(folder)}
     vocals = {"stems": ["vocals"]}
@@ -94,7 +95,7 @@ def make_cases(folder: Path) -> list[Case]:
             ("torch float32", "auto"),
         ),
         Case(
-            "a tiny htdemucs, 30 min (memory)",
+            "a tiny HDemucs, 30 min (memory)",
             "demucs",
             "tiny",
             1800,
