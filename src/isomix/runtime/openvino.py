@@ -1,7 +1,7 @@
 """Networks in OpenVINO, the fast runtime on a CPU: converted once, then loaded from a file in a fraction of a second.
 
 A network's core (everything but its Fourier transforms) is traced by torch, converted, compiled for one precision and
-kept as a file. The next time, neither torch nor the weights are needed: the file is mapped into memory.
+cached in a file. The next time that file is enough: neither torch nor the weights are needed for the core.
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -51,6 +53,31 @@ def hostile_packages(mark: Path) -> dict[str, object]:
         "state": {**good, "state": {"weight": Evil(mark)}},
         "training_args": {**good, "training_args": Evil(mark)},
     }
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_building_a_network_draws_no_random_numbers(tmp_path: Path, kind: str) -> None:
+    """The weights are the file's, and torch's random state is as it was."""
+    package = read_package(save_network(tmp_path, "net", kind, seed=3))
+    before = torch.get_rng_state()
+    network = package.build()
+    assert torch.equal(torch.get_rng_state(), before)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        expected = package.network(**package.arguments).state_dict()
+    assert network.state_dict().keys() == expected.keys()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in network.state_dict().items())
+
+
+def test_building_a_network_does_not_wait_for_torchs_compiler(tmp_path: Path) -> None:
+    """A second of imports that nothing here uses stays out of the way to the first stem."""
+    path = save_network(tmp_path, "net", "htdemucs")
+    code = (
+        "import sys; from pathlib import Path; from isomix.backends.demucs.loading import read_package;"
+        "read_package(Path(sys.argv[1])).build(); print('torch._dynamo' in sys.modules)"
+    )
+    printed = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True).stdout
+    assert printed.strip() == "False"
 
 
 @pytest.mark.parametrize("place", ["whole", "klass", "kwargs", "state", "training_args"])

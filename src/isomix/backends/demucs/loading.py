@@ -10,7 +10,7 @@ import inspect
 import json
 import pickle
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,11 +24,13 @@ from demucs.hf import _decode_json, _unflatten_state
 from demucs.htdemucs import HTDemucs
 from demucs.states import set_state
 from safetensors import SafetensorError, safe_open
+from torch.overrides import TorchFunctionMode
 
 from isomix.errors import EngineUnavailable, WeightsUnavailable
 
 NETWORKS = (Demucs, HDemucs, HTDemucs)
 _QUANTISERS = ("diffq.diffq.DiffQuantizer", "diffq.uniform.UniformQuantizer")
+_FILLS = ("normal_", "uniform_", "kaiming_normal_", "kaiming_uniform_", "xavier_normal_", "xavier_uniform_")
 _lock = threading.Lock()
 
 
@@ -96,16 +98,29 @@ class Package:
                 f"{self.path.name} is quantised, and diffq is not installed", hint='pip install "demucs[quantized]"'
             )
         try:
-            # On the meta device no time goes into random weights, and torch's random state stays as it is.
-            with torch.device("meta"):
+            with _Unfilled():
                 network = self.network(**self.arguments)
-            network.to_empty(device="cpu")
             set_state(network, dict(self.state))
         except ImportError as error:
             raise EngineUnavailable(f"{self.path.name} needs more than Demucs: {error}") from error
         except Exception as error:
             raise _refused(self.path, f"its weights do not fit its network: {error}") from error
         return network.float()
+
+
+class _Unfilled(TorchFunctionMode):
+    """Builds networks without random weights: no time goes into them, and torch's random state stays as it is.
+
+    Building on the meta device would do as much, but there torch first imports its compiler, for a second.
+    """
+
+    def __torch_function__(
+        self, function: Callable[..., Any], _: object, arguments: Sequence[Any] = (), names: Any = None
+    ) -> Any:
+        named = names or {}
+        if getattr(function, "__name__", "") in _FILLS:
+            return (*arguments, *named.values())[0]
+        return function(*arguments, **named)
 
 
 def read_package(path: Path, *, trust_pickle: bool = False) -> Package:
