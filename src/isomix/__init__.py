@@ -17,6 +17,8 @@ from isomix._version import __version__
 if TYPE_CHECKING:
     from isomix.audio.overlap import Segmentation
     from isomix.audio.source import read
+    from isomix.domain.limits import FREE, PRO, Limits
+    from isomix.domain.mix import Mix
     from isomix.domain.options import EngineOptions
     from isomix.domain.progress import CancelToken, Progress
     from isomix.domain.weights import Weights
@@ -26,13 +28,18 @@ if TYPE_CHECKING:
     from isomix.plugins import hookimpl, list_models
     from isomix.result import Separation, StemAudio
     from isomix.separation import DEFAULT_MODEL, Separator, separate
+    from isomix.studio import Studio
 
 __all__ = [
     "DEFAULT_MODEL",
+    "FREE",
+    "PRO",
     "CancelToken",
     "EngineOptions",
     "EngineSpec",
     "IsomixError",
+    "Limits",
+    "Mix",
     "Progress",
     "Segmentation",
     "Separation",
@@ -40,6 +47,7 @@ __all__ = [
     "Separator",
     "StemAudio",
     "StemBlock",
+    "Studio",
     "Weights",
     "__version__",
     "hookimpl",
@@ -50,10 +58,14 @@ __all__ = [
 
 _HOMES = {
     "DEFAULT_MODEL": "isomix.separation",
+    "FREE": "isomix.domain.limits",
+    "PRO": "isomix.domain.limits",
     "CancelToken": "isomix.domain.progress",
     "EngineOptions": "isomix.domain.options",
     "EngineSpec": "isomix.engine",
     "IsomixError": "isomix.errors",
+    "Limits": "isomix.domain.limits",
+    "Mix": "isomix.domain.mix",
     "Progress": "isomix.domain.progress",
     "Segmentation": "isomix.audio.overlap",
     "Separation": "isomix.result",
@@ -61,6 +73,7 @@ _HOMES = {
     "Separator": "isomix.separation",
     "StemAudio": "isomix.result",
     "StemBlock": "isomix.pipe",
+    "Studio": "isomix.studio",
     "Weights": "isomix.domain.weights",
     "hookimpl": "isomix.plugins",
     "list_models": "isomix.plugins",

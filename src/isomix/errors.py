@@ -10,18 +10,33 @@
     |  |  |- TooLarge                        413
     |  |  |- TooLong                         413
     |  |  |- CorruptAudio                    422
+    |  |- QuotaExceeded                      429
     |  |- InvalidOptions (ValueError)        422
+    |  |- InvalidTransition                  409
+    |  |- StemNotReady                       409
     |  |- NotFound (LookupError)             404
     |     |- UnknownModel
     |     |- UnknownStem
+    |     |- ProjectNotFound
+    |     |- JobNotFound
     |- EngineError                           the engine or its weights failed
     |  |- EngineUnavailable                  503
     |  |- WeightsUnavailable                 503
     |  |- SeparationFailed                   500
     |  |- ContractBroken                     500
+    |- JobError                              a job ended for a reason that is not in the recording
+    |  |- JobTimedOut                        504
+    |  |- WaitTimedOut (TimeoutError)        504
+    |  |- LeaseLost                          409
+    |  |- WorkerLost                         500
+    |     |- OutOfMemory                     500
     |- StorageError                          500  bytes could not be written or read back
     |  |- ObjectNotFound (FileNotFoundError) 404
     |  |- IntegrityError                     500  what was read is not what was written
+    |- PersistenceError                      503  the database cannot be reached or refuses
+    |  |- ConcurrentUpdate                   409
+    |- QueueError                            500
+    |  |- QueueUnavailable                   503
     |- PluginError                           500
        |- DuplicateEngine                    500
 
@@ -122,11 +137,32 @@ class CorruptAudio(AudioRejected):
     code = "corrupt_audio"
 
 
+class QuotaExceeded(CallerError):
+    """The owner has used up what the tier allows. Facts: ``quota``, ``limit``, ``actual``."""
+
+    code = "quota_exceeded"
+    status_hint = 429
+
+
 class InvalidOptions(CallerError, ValueError):
     """An option has a value that it cannot have. Facts: ``option``, ``value``."""
 
     code = "invalid_options"
     status_hint = 422
+
+
+class InvalidTransition(CallerError):
+    """A job cannot go from the state it is in to the one asked for. Facts: ``job_id``, ``state``, ``wanted``."""
+
+    code = "invalid_transition"
+    status_hint = 409
+
+
+class StemNotReady(CallerError):
+    """The project's stems are not there: still being made, failed or cancelled. Facts: ``project_id``, ``status``."""
+
+    code = "stem_not_ready"
+    status_hint = 409
 
 
 class NotFound(CallerError, LookupError):
@@ -146,6 +182,18 @@ class UnknownStem(NotFound):
     """The model has no such stem and cannot derive it. Facts: ``stem``, ``known``."""
 
     code = "unknown_stem"
+
+
+class ProjectNotFound(NotFound):
+    """There is no project of that id, or it is somebody else's. Facts: ``project_id``."""
+
+    code = "project_not_found"
+
+
+class JobNotFound(NotFound):
+    """There is no job of that id. Facts: ``job_id``."""
+
+    code = "job_not_found"
 
 
 class EngineError(IsomixError):
@@ -180,6 +228,45 @@ class ContractBroken(EngineError):
     code = "contract_broken"
 
 
+class JobError(IsomixError):
+    """A job ended for a reason that lies neither in the recording nor in the engine. Facts: ``job_id``."""
+
+    code = "job_error"
+
+
+class JobTimedOut(JobError):
+    """The separation took longer than it may. Facts: ``job_id``, ``limit_seconds``."""
+
+    code = "job_timed_out"
+    status_hint = 504
+
+
+class WaitTimedOut(JobError, TimeoutError):
+    """The job had not ended when the caller's patience did; it goes on. Facts: ``project_id``, ``limit_seconds``."""
+
+    code = "wait_timed_out"
+    status_hint = 504
+
+
+class LeaseLost(JobError):
+    """The job went to another worker, was cancelled or deleted: this one must stop. Facts: ``job_id``."""
+
+    code = "lease_lost"
+    status_hint = 409
+
+
+class WorkerLost(JobError):
+    """Workers that took the job disappeared, as often as is allowed. Facts: ``job_id``, ``attempts``."""
+
+    code = "worker_lost"
+
+
+class OutOfMemory(WorkerLost):
+    """Workers that took the job were killed with exit code 137, usually for want of memory."""
+
+    code = "out_of_memory"
+
+
 class StorageError(IsomixError):
     """Bytes could not be written, moved or read. Facts: ``path``."""
 
@@ -197,6 +284,33 @@ class IntegrityError(StorageError):
     """Bytes were read back and are not what they have to be. Facts: ``path``."""
 
     code = "integrity_error"
+
+
+class PersistenceError(IsomixError):
+    """The database cannot be reached, or refuses."""
+
+    code = "persistence_error"
+    status_hint = 503
+
+
+class ConcurrentUpdate(PersistenceError):
+    """A record was changed by somebody else since it was read; read it again. Facts: ``id``."""
+
+    code = "concurrent_update"
+    status_hint = 409
+
+
+class QueueError(IsomixError):
+    """A job cannot be handed over."""
+
+    code = "queue_error"
+
+
+class QueueUnavailable(QueueError):
+    """The queue cannot be reached; accepted jobs are kept and handed over later. Facts: ``queue``."""
+
+    code = "queue_unavailable"
+    status_hint = 503
 
 
 class PluginError(IsomixError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self, Unpack
@@ -11,7 +12,6 @@ from typing import Self, Unpack
 import attrs
 
 from isomix.audio.blocks import Audio
-from isomix.audio.decoders import AudioSource
 from isomix.audio.formats import FileFormat
 from isomix.audio.sink import ArraySink, FileSink
 from isomix.audio.source import SourceLike, open_source
@@ -89,6 +89,26 @@ class Separator:
             raise
         self._load_seconds = time.monotonic() - started
 
+    @property
+    def stems(self) -> tuple[str, ...]:
+        """The stems that come out, in order."""
+        return self._plan.names
+
+    @property
+    def device(self) -> str:
+        """Where the network runs, as it was chosen."""
+        return self._engine.device
+
+    @property
+    def precision(self) -> str:
+        """In which arithmetic, as it was chosen."""
+        return self._engine.precision
+
+    @property
+    def runtime(self) -> str:
+        """By what, as it was chosen."""
+        return self._engine.runtime
+
     def separate(
         self,
         source: SourceLike,
@@ -102,8 +122,7 @@ class Separator:
     ) -> Separation:
         """Separate one recording. The parameters are those of `isomix.separate`."""
         file_format = FileFormat.of(format, encoding)
-        with open_source(source, stream=stream) as opened:
-            pipe = self._pipe(opened, progress, cancel)
+        with self.open_pipe(source, stream=stream, progress=progress, cancel=cancel) as pipe:
             with self._sink(pipe, output, file_format) as sink:
                 started = time.monotonic()
                 for block in pipe.blocks():
@@ -140,10 +159,48 @@ class Separator:
         StemBlock
             In order, without gaps, together as long as the recording.
         """
-        with open_source(source, stream=stream) as opened:
-            pipe = self._pipe(opened, progress, cancel)
+        with self.open_pipe(source, stream=stream, progress=progress, cancel=cancel) as pipe:
             yield from pipe.blocks()
             pipe.meter.finish(pipe.duration)
+
+    @contextmanager
+    def open_pipe(
+        self,
+        source: SourceLike,
+        *,
+        stream: int = 0,
+        name: str | None = None,
+        max_seconds: float | None = None,
+        progress: ProgressLike = None,
+        cancel: CancelToken | None = None,
+    ) -> Iterator[Pipe]:
+        """Put a recording before the engine, for callers that bring their own sinks; `separate` and `stream` do so.
+
+        Parameters
+        ----------
+        source, stream, progress, cancel
+            As in `isomix.separate`.
+        name : str, optional
+            How messages call the recording.
+        max_seconds : float, optional
+            A recording that turns out longer raises `TooLong` while it is read, whatever its header says.
+
+        Yields
+        ------
+        Pipe
+            Read its `Pipe.blocks` once; then it tells ``position``, ``notes`` and ``null_error_db``. Whoever has
+            stored everything calls ``pipe.meter.finish(pipe.duration)``.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> with Separator("hpss") as separator, separator.open_pipe((np.zeros((2, 44100), np.float32), 44100)) as pipe:
+        ...     names = [list(block.stems) for block in pipe.blocks()]
+        >>> names, pipe.position
+        ([['drums', 'bass', 'other']], 44100)
+        """
+        with open_source(source, stream=stream, name=name, max_seconds=max_seconds) as opened:
+            yield Pipe(opened, self._engine, self._plan, make_listener(progress), cancel or CancelToken())
 
     def close(self) -> None:
         """Let go of the weights; closing twice is harmless."""
@@ -157,17 +214,14 @@ class Separator:
     ) -> None:
         self.close()
 
-    def _pipe(self, source: AudioSource, progress: ProgressLike, cancel: CancelToken | None) -> Pipe:
-        return Pipe(source, self._engine, self._plan, make_listener(progress), cancel or CancelToken())
-
     def _sink(self, pipe: Pipe, output: str | Path | None, file_format: FileFormat) -> ArraySink | FileSink:
         expected = pipe.source.expected_samples
         if output is None:
             residual = (RESIDUAL,) if self._plan.has_all else ()
-            return ArraySink(tuple(dict.fromkeys((*self._plan.names, *residual))), pipe.channels, expected)
+            return ArraySink(tuple(dict.fromkeys((*self.stems, *residual))), pipe.channels, expected)
         return FileSink(
             output,
-            self._plan.names,
+            self.stems,
             file_format,
             sample_rate=pipe.source.sample_rate,
             channels=pipe.channels,
@@ -185,9 +239,9 @@ class Separator:
         return Separation(
             model=self.spec.name,
             options=self.options,
-            device=self._engine.device,
-            precision=self._engine.precision,
-            runtime=self._engine.runtime,
+            device=self.device,
+            precision=self.precision,
+            runtime=self.runtime,
             sample_rate=rate,
             channels=pipe.channels,
             samples=pipe.position,
@@ -195,7 +249,7 @@ class Separator:
             gain_db=gain_db,
             timings=timings,
             notes=pipe.notes,
-            stems={name: stems[name] for name in self._plan.names},
+            stems={name: stems[name] for name in self.stems},
             residual=stems.get(RESIDUAL),
         )
 

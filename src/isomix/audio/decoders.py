@@ -6,6 +6,7 @@ import io
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
+from fractions import Fraction
 from numbers import Real
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +17,7 @@ import soundfile
 from numpy.typing import ArrayLike
 
 from isomix.audio.blocks import Audio
+from isomix.domain.limits import Limits
 from isomix.errors import CorruptAudio, InvalidOptions, UnsupportedFormat
 
 BLOCK_SAMPLES = 1 << 16
@@ -41,6 +43,11 @@ class AudioSource(ABC):
         Count.
     expected_samples : int or None
         Length by the header; the truth is what `blocks` gives.
+
+    Attributes
+    ----------
+    limits : Limits
+        What `blocks` may give at most; nothing is limited until somebody says so.
     """
 
     def __init__(self, name: str, sample_rate: int, channels: int, expected_samples: int | None) -> None:
@@ -48,6 +55,7 @@ class AudioSource(ABC):
         self.sample_rate = sample_rate
         self.channels = channels
         self.expected_samples = expected_samples
+        self.limits = Limits()
         self._resources = ExitStack()
 
     def blocks(self) -> Generator[Audio, None, None]:
@@ -57,9 +65,12 @@ class AudioSource(ABC):
         ------
         CorruptAudio
             If it cannot be decoded to its end, or holds a value that is not finite.
+        TooLong
+            If more of it has been decoded than `limits` let pass, whatever its header says.
         """
         position = 0
         for block in self._blocks():
+            self.limits.check_duration((position + block.shape[-1]) / self.sample_rate)
             if not np.isfinite(block).all():
                 first = position + int(np.argmin(np.isfinite(block).all(axis=0)))
                 raise CorruptAudio(
@@ -176,13 +187,19 @@ class AvSource(AudioSource):
             chosen = streams[stream]
             if chosen.codec_context is None:  # protected music from a shop is such a case
                 raise UnsupportedFormat(f"{name} is encoded in a way that PyAV does not know", name=name)
-            base = chosen.time_base
-            expected = None if chosen.duration is None or base is None else round(chosen.duration * base * chosen.rate)
+            if not (chosen.rate and chosen.codec_context.channels):
+                raise _corrupt(name, "its header tells no sample rate or no channels")
+            # WebM tells the duration of the whole file alone, in microseconds.
+            length, base = container.duration, Fraction(1, self._av.time_base)
+            if chosen.duration is not None and chosen.time_base is not None:
+                length, base = chosen.duration, chosen.time_base
+            expected = None if length is None else round(length * base * chosen.rate)
             super().__init__(name, chosen.rate, chosen.codec_context.channels, expected)
 
     def _open(self, name: str) -> Any:
         try:
-            return self._av.open(self._opener())
+            # Titles in an old encoding are not worth refusing a recording for.
+            return self._av.open(self._opener(), metadata_errors="replace")
         except self._av.FFmpegError as error:
             raise _corrupt(name, error) from error
 
@@ -217,7 +234,7 @@ def _size_bytes(opener: Opener) -> int:
         return file.seek(0, io.SEEK_END)
 
 
-def _corrupt(name: str, error: Exception) -> CorruptAudio:
+def _corrupt(name: str, error: Exception | str) -> CorruptAudio:
     reason = error.error_string if isinstance(error, soundfile.LibsndfileError) else error
     return CorruptAudio(f"{name} cannot be decoded: {reason}", hint="the file is damaged or cut short", name=name)
 

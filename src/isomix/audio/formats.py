@@ -35,8 +35,13 @@ _SUBTYPES: dict[tuple[str, str | None], str] = {
 _DEFAULT_ENCODING: dict[str, Encoding | None] = {"wav": "int16", "flac": "int16", "mp3": None, "ogg": None}
 _BYTES_PER_SAMPLE = {"PCM_16": 2, "PCM_24": 3, "FLOAT": 4}
 _MP3_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
-_HIGHEST_RATE_HZ = {"flac": 655_350, "ogg": 200_000}
-"""Beyond it, libsndfile refuses FLAC, and libvorbis ends the process."""
+_OGG_HIGHEST_RATE_HZ = 200_000
+"""Beyond it, libvorbis ends the process."""
+
+
+def _flac_holds(sample_rate: int) -> bool:
+    """Tell whether a FLAC frame's header can name a sample rate: 16 bits, in Hz or in tens of Hz (RFC 9639, 9.1.2)."""
+    return sample_rate <= 0xFFFF or (sample_rate % 10 == 0 and sample_rate <= 10 * 0xFFFF)
 
 
 @attrs.frozen
@@ -140,7 +145,9 @@ class FileFormat:
         """Tell whether the format knows a sample rate, in Hz."""
         if self.format == "mp3":
             return sample_rate in _MP3_RATES_HZ
-        return sample_rate <= _HIGHEST_RATE_HZ.get(self.format, sample_rate)
+        if self.format == "flac":
+            return _flac_holds(sample_rate)
+        return self.format != "ogg" or sample_rate <= _OGG_HIGHEST_RATE_HZ
 
     def check(self, sample_rate: int) -> None:
         """Refuse a sample rate that the format cannot hold, before any work is done.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from isomix.errors import UnsupportedFormat
+
 Kind = Literal["wav", "w64", "aiff", "au", "caf", "flac", "ogg", "mp3", "aac", "mp4", "webm"]
 
 SNIFF_BYTES = 16
@@ -42,6 +44,31 @@ def find_kind(head: bytes) -> Kind | None:
         if head[offset : offset + len(signature)] == signature:
             return kind
     return _find_mpeg_kind(head)
+
+
+def get_kind(head: bytes, name: str) -> Kind:
+    """Return the kind of audio file that starts with these bytes.
+
+    Parameters
+    ----------
+    head : bytes
+        The first `SNIFF_BYTES` bytes or more.
+    name : str
+        How messages call the file.
+
+    Raises
+    ------
+    UnsupportedFormat
+        If it is none that can be read here.
+    """
+    kind = find_kind(head)
+    if kind is None:
+        raise UnsupportedFormat(
+            f"{name} is not audio of a known kind, by its content",
+            hint="WAV, FLAC, MP3, Ogg, AIFF, CAF, AAC, MP4/M4A and WebM can be read",
+            name=name,
+        )
+    return kind
 
 
 def _find_mpeg_kind(head: bytes) -> Kind | None:

@@ -147,6 +147,12 @@ class FileSink:
         """Final path or URL of each stem."""
         return {name: self._place.address(self._file_name(name)) for name in self._names}
 
+    @property
+    def peaks(self) -> dict[str, float]:
+        """Largest magnitude of each stem so far, before the shared gain; full scale is 1."""
+        with as_storage_error(self._place.name):
+            return {name: file.peak for name, file in self._files.items()}
+
     def __enter__(self) -> Self:
         self._work = self._place.begin()
         try:
@@ -170,7 +176,7 @@ class FileSink:
             for file in self._files.values():
                 file.drain()
             self._check_not_empty()
-            peak = max(file.peak for file in self._files.values())
+            peak = max(self.peaks.values())
             gain = 1.0 / peak if self._format.can_clip and peak > 1.0 else 1.0
             for sealing in [file.seal(gain) for file in self._files.values()]:
                 sealing.result()

@@ -20,8 +20,9 @@ from numpy.typing import ArrayLike
 
 from isomix.audio.blocks import Audio
 from isomix.audio.decoders import ArraySource, AudioSource, AvSource, Opener, SndfileSource
-from isomix.audio.intake import SNIFF_BYTES, Kind, find_kind
-from isomix.errors import InvalidOptions, ObjectNotFound, StorageError, UnsupportedFormat
+from isomix.audio.intake import SNIFF_BYTES, Kind, get_kind
+from isomix.domain.limits import Limits
+from isomix.errors import InvalidOptions, ObjectNotFound, StorageError
 
 SourceLike: TypeAlias = str | Path | bytes | BinaryIO | tuple[ArrayLike, int]
 """What can be read: see the module."""
@@ -29,7 +30,9 @@ SourceLike: TypeAlias = str | Path | bytes | BinaryIO | tuple[ArrayLike, int]
 _PYAV_KINDS: tuple[Kind, ...] = ("aac", "mp4", "webm")
 
 
-def open_source(source: SourceLike, *, stream: int = 0) -> AudioSource:
+def open_source(
+    source: SourceLike, *, stream: int = 0, name: str | None = None, max_seconds: float | None = None
+) -> AudioSource:
     """Open anything that can be read as audio.
 
     Parameters
@@ -38,6 +41,10 @@ def open_source(source: SourceLike, *, stream: int = 0) -> AudioSource:
         The recording. A file object is read from where it stands to its end.
     stream : int
         Which audio stream of a container that has several (``.stem.mp4``: 0 is the mixture).
+    name : str, optional
+        How messages call it, such as the name that an upload had; its path or what it is if not given.
+    max_seconds : float, optional
+        A recording that turns out longer while it is read raises `TooLong`, whatever its header says.
 
     Returns
     -------
@@ -68,23 +75,25 @@ def open_source(source: SourceLike, *, stream: int = 0) -> AudioSource:
                 option="source",
                 value=len(source),
             )
-        return ArraySource(*source)
+        opened: AudioSource = ArraySource(*source)
+        opened.name = name or opened.name
+    else:
+        opened = _open_encoded(source, stream, name)
+    opened.limits = Limits(max_seconds=max_seconds)
+    return opened
+
+
+def _open_encoded(source: str | Path | bytes | BinaryIO, stream: int, name: str | None) -> AudioSource:
     resources = ExitStack()
     with resources:
-        name, opener = _opener(source, resources)
-        opened = _decoder(name, opener, stream)
+        own_name, opener = _opener(source, resources)
+        opened = _decoder(name or own_name, opener, stream)
         opened._resources = resources.pop_all()
     return opened
 
 
 def _decoder(name: str, opener: Opener, stream: int) -> AudioSource:
-    kind = find_kind(_head(opener))
-    if kind is None:
-        raise UnsupportedFormat(
-            f"{name} is not audio of a known kind, by its content",
-            hint="WAV, FLAC, MP3, Ogg, AIFF, CAF, AAC, MP4/M4A and WebM can be read",
-            name=name,
-        )
+    kind = get_kind(_head(opener), name)
     if kind in _PYAV_KINDS or stream:
         return AvSource(name, opener, stream)
     source = SndfileSource(name, opener)

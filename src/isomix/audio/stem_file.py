@@ -42,7 +42,8 @@ class StemFile:
     def __init__(
         self, path: Path, file_format: FileFormat, *, sample_rate: int, channels: int, expected_samples: int | None
     ) -> None:
-        self.peak, self.samples = 0.0, 0
+        self.samples = 0
+        self._peak = 0.0
         self._path, self._format, self._channels = path, file_format, channels
         self._create: Callable[[], soundfile.SoundFile] = lambda: soundfile.SoundFile(
             path,
@@ -59,13 +60,19 @@ class StemFile:
         self._encoder = ThreadPoolExecutor(1, thread_name_prefix="isomix-encoder")
         self._waiting: deque[Future[None]] = deque()
 
+    @property
+    def peak(self) -> float:
+        """Largest magnitude of everything that was taken; waits until it is encoded."""
+        self._wait_for(0)
+        return self._peak
+
     def write(self, block: Audio) -> None:
         """Take the next ``(channels, samples)`` block; the caller must not change it afterwards."""
         self._wait_for(WAITING_BLOCKS)
         self._waiting.append(self._encoder.submit(self._encode, block))
 
     def drain(self) -> None:
-        """Wait until everything that was taken is encoded; `peak` is then final."""
+        """Wait until everything that was taken is encoded."""
         self._wait_for(0)
         self._file.close()
 
@@ -89,7 +96,7 @@ class StemFile:
 
     def _encode(self, block: Audio) -> None:
         columns = np.ascontiguousarray(block.T)
-        self.peak = max(self.peak, float(columns.max(initial=0.0)), -float(columns.min(initial=0.0)))
+        self._peak = max(self._peak, float(columns.max(initial=0.0)), -float(columns.min(initial=0.0)))
         self.samples += len(columns)
         self._store(columns)
         if self._spool is not None:

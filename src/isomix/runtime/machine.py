@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -75,3 +76,17 @@ def has_accelerator() -> bool:
     from isomix.runtime.torch import list_devices
 
     return list_devices()[0] != "cpu"
+
+
+def get_resident_bytes() -> int:
+    """Return the memory that this process holds now, in bytes; where the system does not tell, what it held at most.
+
+    Returns
+    -------
+    int
+    """
+    statistics = Path("/proc/self/statm")
+    if statistics.exists():
+        return int(statistics.read_text().split()[1]) * resource.getpagesize()
+    unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2): bytes there, kilobytes elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

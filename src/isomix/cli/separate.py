@@ -1,0 +1,89 @@
+"""``isomix separate``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from itertools import chain, count
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from isomix.cli.options import add_engine_options, get_engine_options, open_bar, tell
+from isomix.errors import IsomixError
+
+if TYPE_CHECKING:
+    from isomix.result import Separation
+
+
+def add_separate(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    parser.set_defaults(run=_separate)
+    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="audio file or fsspec URL")
+    parser.add_argument("-m", "--model", help="see `isomix models list` (default: htdemucs)")
+    parser.add_argument(
+        "-o",
+        "--output",
+        default="separated",
+        metavar="DIR",
+        help="writes DIR/<input>/<stem>.<format>, over what is there; two inputs of one name keep their endings",
+    )
+    parser.add_argument("--stems", help="only these, by commas; also accompaniment and residual")
+    parser.add_argument("--format", default="wav", help="wav (default), flac, mp3 or ogg")
+    parser.add_argument("--encoding", help="int16 (default), int24 or float32")
+    parser.add_argument("--stream", type=int, default=0, help="audio stream of a file that has several")
+    parser.add_argument("--overlap", type=float, help="fraction of a segment shared with the next")
+    parser.add_argument("--shifts", type=int, default=0, help="average that many shifted passes")
+    parser.add_argument("--json", action="store_true", help="print one JSON object per recording, each on a line")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar, no report")
+    add_engine_options(parser)
+
+
+def _separate(choices: argparse.Namespace) -> int:
+    from isomix.separation import DEFAULT_MODEL, Separator  # decoders load only for this command
+
+    options = {**get_engine_options(choices), "overlap": choices.overlap, "shifts": choices.shifts}
+    stems = None if choices.stems is None else [name.strip() for name in choices.stems.split(",") if name.strip()]
+    code = 0
+    with open_bar(choices) as bar:
+        separator = Separator(choices.model or DEFAULT_MODEL, stems=stems, progress=bar, **options)
+    with separator:
+        for source, output in _outputs(choices.inputs, choices.output).items():
+            try:
+                with open_bar(choices) as bar:
+                    separation = separator.separate(
+                        source,
+                        output=output,
+                        format=choices.format,
+                        encoding=choices.encoding,
+                        stream=choices.stream,
+                        progress=bar,
+                    )
+            except IsomixError as error:
+                code = max(code, tell(error))
+                continue
+            _report(choices, source, separation)
+    return code
+
+
+def _outputs(inputs: Sequence[str], folder: str) -> dict[str, str]:
+    """Return the folder of each input: its name without the ending; with it, or numbered, where two would share one."""
+    paths = {source: PurePosixPath(source.replace("\\", "/")) for source in inputs}
+    shared = Counter(path.stem for path in paths.values())
+    outputs: dict[str, str] = {}
+    for source, path in paths.items():
+        output = f"{folder}/{path.stem if shared[path.stem] == 1 else path.name}"
+        numbered = (f"{output}-{number}" for number in count(2))
+        outputs[source] = next(free for free in chain([output], numbered) if free not in outputs.values())
+    return outputs
+
+
+def _report(choices: argparse.Namespace, source: str, separation: Separation) -> None:
+    if choices.json:
+        print(json.dumps({"input": source, **separation.to_dict()}))
+    elif not choices.quiet:
+        print(separation.to_text())
+    for note in separation.notes:
+        print(f"isomix: warning: {source}: {note}", file=sys.stderr)

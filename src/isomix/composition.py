@@ -1,0 +1,144 @@
+"""The composition root: the only room that chooses adapters, by the addresses in the settings."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from importlib import import_module
+from typing import cast
+
+import attrs
+
+from isomix.domain.limits import TIERS, LimitsOf
+from isomix.errors import InvalidOptions
+from isomix.events import LocalBus, RedisBus
+from isomix.persistence import open_database
+from isomix.ports import Database, JobQueue, ObjectStore, Ports
+from isomix.queue import BackgroundQueue, CeleryQueue, InlineQueue
+from isomix.services.worker import JobWorker
+from isomix.settings import StudioSettings
+from isomix.storage import open_store
+
+_REDIS = ("redis://", "rediss://", "redis+socket://", "unix://")
+
+
+@attrs.frozen
+class Composition:
+    """What a studio is made of.
+
+    Parameters
+    ----------
+    ports : Ports
+        Database, store, queue, events.
+    worker : JobWorker or None
+        What runs jobs inside this process; None where others do.
+    """
+
+    ports: Ports
+    worker: JobWorker | None
+
+    def close(self) -> None:
+        """Give running jobs of this process back, then let go of everything; closing twice is harmless."""
+        self.ports.queue.close()
+        if self.worker is not None:
+            self.worker.close()
+        self.ports.close()
+
+
+def compose(settings: StudioSettings, limits_of: LimitsOf, *, works: bool = True) -> Composition:
+    """Open what a studio is made of.
+
+    Parameters
+    ----------
+    settings : StudioSettings
+        Addresses.
+    limits_of : callable
+        Tells an owner's limits.
+    works : bool
+        Whether a queue inside this process runs jobs; an operator's tool leaves them to the application.
+
+    Returns
+    -------
+    Composition
+        Close it.
+
+    Raises
+    ------
+    InvalidOptions
+        If an address is of no known kind.
+    StorageError, PersistenceError, QueueError
+        If something cannot be opened.
+    """
+    with ExitStack() as opened:
+        database = open_database(settings.database)
+        opened.callback(database.close)
+        if settings.auto_upgrade:
+            database.upgrade()
+        store = open_store(settings.storage, settings.storage_options)
+        opened.callback(store.close)
+        composition = _open_queue(settings, limits_of if works else None, database, store)
+        opened.pop_all()
+    return composition
+
+
+def _open_queue(
+    settings: StudioSettings, limits_of: LimitsOf | None, database: Database, store: ObjectStore
+) -> Composition:
+    if settings.queue.startswith(_REDIS):
+        events = RedisBus(settings.queue)
+        return Composition(
+            Ports(database=database, store=store, queue=CeleryQueue(settings.queue), events=events), None
+        )
+    if settings.queue not in ("inline", "background"):
+        raise InvalidOptions(
+            f"there is no queue {settings.queue!r}",
+            hint='it is "inline", "background" or "redis://HOST:PORT/DB"',
+            option="queue",
+            value=settings.queue,
+        )
+    if limits_of is None:
+        # Nobody runs what is sent here: the process that works on this database finds it waiting.
+        idle = InlineQueue(lambda _: None)
+        return Composition(Ports(database=database, store=store, queue=idle, events=LocalBus()), None)
+    worker: JobWorker
+    # The worker needs the queue, to send jobs back; the queue calls the worker, which is there before the first job.
+    queue: JobQueue = InlineQueue(lambda job_id: worker.run(job_id))
+    if settings.queue == "background":
+        queue = BackgroundQueue(lambda job_id: worker.run(job_id), on_close=lambda: worker.stop())
+    ports = Ports(database=database, store=store, queue=queue, events=LocalBus())
+    worker = JobWorker(ports, settings, limits_of)
+    if settings.queue == "background":
+        worker.start()
+    return Composition(ports, worker)
+
+
+def find_limits(name: str) -> LimitsOf:
+    """Return what tells owners' limits: of a tier for everybody, or an application's own function.
+
+    Parameters
+    ----------
+    name : str
+        ``"unlimited"``, ``"free"``, ``"pro"`` or ``"package.module:function"``.
+
+    Raises
+    ------
+    InvalidOptions
+        If there is no such tier or function.
+
+    Examples
+    --------
+    >>> find_limits("free")("anybody").projects_per_month
+    10
+    """
+    if name in TIERS:
+        return lambda _: TIERS[name]
+    module, _, function = name.partition(":")
+    try:
+        return cast("LimitsOf", getattr(import_module(module), function))
+    except (ImportError, AttributeError, ValueError) as error:
+        known = ", ".join(TIERS)
+        raise InvalidOptions(
+            f"limits={name!r} cannot be found: {error}",
+            hint=f"name a tier ({known}) or package.module:function",
+            option="limits",
+            value=name,
+        ) from error

@@ -1,0 +1,1 @@
+"""The repositories over SQLAlchemy: a query each, on one transaction."""

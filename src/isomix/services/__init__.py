@@ -1,0 +1,1 @@
+"""The studio's verbs: each orders the ports and knows no adapter."""
