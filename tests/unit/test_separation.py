@@ -26,6 +26,7 @@ from isomix.errors import (
     SeparationCancelled,
     SeparationFailed,
     StorageError,
+    TooLong,
     UnknownModel,
     UnknownStem,
     UnsupportedFormat,
@@ -528,3 +529,40 @@ def test_the_environment_can_forbid_downloads(monkeypatch):
     assert not isomix.Separator(SPEC).options.offline
     monkeypatch.setenv("ISOMIX_OFFLINE", "1")
     assert isomix.Separator(SPEC).options.offline
+
+
+def test_a_pipe_feeds_several_sinks_in_one_pass():
+    """Callers with sinks of their own get every block once, and afterwards what was measured."""
+    with isomix.Separator(FOUR, stems=["drums", "residual", "vocals"]) as separator:
+        assert separator.stems == ("drums", "residual", "vocals")
+        assert (separator.device, separator.precision, separator.runtime) == ("cpu", "float32", "numpy")
+        with separator.open_pipe((noise(), RATE)) as pipe:
+            first, second = [], []
+            for block in pipe.blocks():
+                assert tuple(block.stems) == separator.stems
+                first.append(block.stems["vocals"])
+                second.append(block.mixture)
+        np.testing.assert_array_equal(np.concatenate(first, axis=1), np.concatenate(second, axis=1))
+        assert (pipe.position, pipe.channels, pipe.source.sample_rate) == (30_000, 2, RATE)
+        assert (pipe.null_error_db, pipe.notes) == (-np.inf, ())
+
+
+def test_a_pipe_cleans_up(temp_folder):
+    """When the ``with`` statement is left, read or not, no temporary copy is left."""
+    with isomix.Separator(SPEC) as separator:
+        with separator.open_pipe(io.BytesIO(wav(noise()))) as pipe:
+            next(pipe.blocks())
+            assert list(temp_folder.iterdir())
+        assert list(temp_folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("normalization", ["none", "track"])
+def test_a_pipe_refuses_what_turns_out_too_long(normalization):
+    """A bound in seconds holds whatever the header says, also where the recording is read ahead; names are kept."""
+    spec = attrs.evolve(SPEC, normalization=normalization)
+    with isomix.Separator(spec) as separator:
+        with separator.open_pipe((noise(300_000), RATE), max_seconds=3) as pipe, pytest.raises(TooLong) as caught:
+            list(pipe.blocks())
+        assert caught.value.limit_seconds == 3
+        with pytest.raises(UnsupportedFormat, match=r"song\.mp3"), separator.open_pipe(b"text", name="song.mp3"):
+            pytest.fail("a text was opened")

@@ -68,7 +68,17 @@ def test_other_formats_keep_their_container():
 
 
 @pytest.mark.parametrize(
-    ("name", "sample_rate"), [("mp3", 96000), ("mp3", 44000), ("ogg", 200_001), ("ogg", 384_000), ("flac", 655_351)]
+    ("name", "sample_rate"),
+    [
+        ("mp3", 96000),
+        ("mp3", 44000),
+        ("ogg", 200_001),
+        ("ogg", 384_000),
+        ("flac", 655_351),
+        ("flac", 655_360),
+        ("flac", 65_536),
+        ("flac", 88_201),
+    ],
 )
 def test_a_rate_that_a_format_cannot_hold_is_refused(name, sample_rate):
     """The refusal comes before any work and says which format and rate; for Ogg it saves the process."""
@@ -78,7 +88,16 @@ def test_a_rate_that_a_format_cannot_hold_is_refused(name, sample_rate):
 
 @pytest.mark.parametrize(
     ("name", "sample_rate"),
-    [("wav", 768_000), ("flac", 655_350), ("ogg", 200_000), ("ogg", 8000), ("mp3", 8000), ("mp3", 48000)],
+    [
+        ("wav", 768_000),
+        ("flac", 655_350),
+        ("flac", 65_535),
+        ("flac", 65_540),
+        ("ogg", 200_000),
+        ("ogg", 8000),
+        ("mp3", 8000),
+        ("mp3", 48000),
+    ],
 )
 def test_a_rate_that_is_let_through_can_be_written(name, sample_rate):
     """At the edge of what is allowed, libsndfile does write."""

@@ -10,7 +10,8 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isomix.audio.intake import SNIFF_BYTES, find_kind
+from isomix.audio.intake import SNIFF_BYTES, find_kind, get_kind
+from isomix.errors import UnsupportedFormat
 
 
 @pytest.mark.parametrize(
@@ -71,6 +72,14 @@ def test_heads_are_known(head, kind):
 def test_what_is_not_audio_is_not_known(head):
     """Texts, pictures and nothing at all are no audio."""
     assert find_kind(head) is None
+
+
+def test_a_refusal_names_the_file():
+    """What is no audio is refused by its name, what is audio is told."""
+    assert get_kind(b"fLaC" + bytes(12), "song") == "flac"
+    with pytest.raises(UnsupportedFormat, match="diary") as caught:
+        get_kind(b"Dear diary, today", "diary")
+    assert caught.value.name == "diary"
 
 
 @given(st.binary(max_size=64))

@@ -114,6 +114,23 @@ def test_stems_that_would_clip_share_one_gain(tmp_path, ending, encoding):
     assert np.abs(vocals).max() > 0.999
 
 
+@pytest.mark.parametrize("encoding", ["int16", "float32"])
+def test_peaks_are_known_before_and_after_the_commit(tmp_path, encoding):
+    """The largest magnitude of each stem is that of everything written so far, before any gain."""
+    loud, soft = noise(peak=3.0), noise(seed=1, peak=0.25)
+    with open_sink(tmp_path, encoding=encoding) as sink:
+        assert sink.peaks == {"vocals": 0, "drums": 0}
+        for start in (0, 2500):
+            sink.write({"vocals": loud[:, start : start + 2500], "drums": soft[:, start : start + 2500]})
+            heard = {"vocals": np.abs(loud[:, : start + 2500]).max(), "drums": np.abs(soft[:, : start + 2500]).max()}
+            assert sink.peaks == heard
+        gain_db = sink.commit()
+        assert sink.peaks == heard
+    assert sink.peaks == heard
+    written = {name: np.abs(load(path)).max() for name, path in sink.paths.items()}
+    assert written == pytest.approx({name: peak * 10 ** (gain_db / 20) for name, peak in heard.items()}, abs=2**-15)
+
+
 @pytest.mark.parametrize("ending", ["mp3", "ogg"])
 def test_compressed_stems_share_one_gain_too(tmp_path, ending):
     """MP3 and Ogg are lowered like the integer formats."""

@@ -22,6 +22,7 @@ from isomix.errors import (
     InvalidOptions,
     ObjectNotFound,
     StorageError,
+    TooLong,
     UnsupportedFormat,
 )
 
@@ -516,3 +517,31 @@ def test_messages_name_the_file_and_no_temporary_copy(tmp_path):
         open_source(url)
     assert url in str(caught.value)
     assert tempfile.gettempdir() not in str(caught.value).replace(url, "")
+
+
+@pytest.mark.parametrize("kind", ["bytes", "array"])
+def test_a_recording_that_turns_out_too_long_is_refused_while_it_is_read(kind):
+    """Whatever the header says, reading stops with the block that passes the bound; at the bound it does not."""
+    audio = noise(200_000)
+    data = with_wav_length(encode(audio, rate=RATE), 0xFFFFFFFF)  # a header that lies, and is not believed
+    source = data if kind == "bytes" else (audio, RATE)
+    with open_source(source, max_seconds=200_000 / RATE) as opened:
+        assert sum(block.shape[1] for block in opened.blocks()) == 200_000
+    with open_source(source, max_seconds=100_000 / RATE) as opened:
+        blocks = opened.blocks()
+        assert next(blocks).shape[1] < 100_000
+        with pytest.raises(TooLong) as caught:
+            list(blocks)
+    assert caught.value.limit_seconds == 100_000 / RATE
+    assert 100_000 < caught.value.actual_seconds * RATE <= 200_000
+
+
+def test_messages_use_the_name_that_was_given(tmp_path):
+    """An upload that lies under another name is called by its owner's name."""
+    path = tmp_path / "0123.bin"
+    path.write_bytes(encode(noise())[:20])
+    for source in (path, path.read_bytes(), io.BytesIO(path.read_bytes())):
+        with pytest.raises(CorruptAudio, match=r"^song\.wav "):
+            open_source(source, name="song.wav")
+    with open_source((noise(), RATE), name="the demo") as opened:
+        assert opened.name == "the demo"
