@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from isomix.domain.options import EngineOptions
-from isomix.errors import EngineUnavailable, WeightsUnavailable
 from tests.service_postgres import postgres, postgres_url
 from tests.service_redis import redis_server, redis_url, valkey_binary
 from tests.service_s3 import s3_bucket, s3_server, s3_url
+
+from isomix.domain.options import EngineOptions
+from isomix.errors import EngineUnavailable, WeightsUnavailable
 
 __all__ = ["postgres", "postgres_url", "redis_server", "redis_url", "s3_bucket", "s3_server", "s3_url", "valkey_binary"]
 

@@ -106,23 +106,24 @@ def _reap(ports: Ports, settings: StudioSettings) -> int:
 
 
 def _send_again(ports: Ports, patience: timedelta) -> int:
-    """Send queued jobs again on routes where fewer messages wait than jobs do.
+    """Send queued jobs again, oldest message first, as many as there are fewer messages than jobs on a route.
 
-    Where as many wait, every job has one, however old; so a long queue does not fill with duplicates.
+    Where as many messages wait, every job has one, however old; so a long queue does not fill with duplicates. Which
+    ones were lost nobody knows: if it was others, as many are missing still when these have been taken.
     """
     with ports.database.read() as work:
         stale = work.jobs.list_queued(enqueued_before=ports.database.now() - patience, limit=_BATCH)
         queued = {route: work.jobs.count_queued(route) for route in {job.route for job in stale}}
-    try:
-        waiting = {route: ports.queue.count_waiting(route) for route in queued}
-    except QueueError as error:
-        logger.warning("lost messages cannot be looked for: %s", error)
-        return 0
     sent = 0
-    for job in stale:
-        count = waiting[job.route]
-        if count is None or count < queued[job.route]:
-            sent += _resend(ports, job)
+    for route, count in queued.items():
+        try:
+            waiting = ports.queue.count_waiting(route)
+        except QueueError as error:
+            logger.warning("lost messages cannot be looked for: %s", error)
+            return sent
+        missing = count if waiting is None else max(0, count - waiting)
+        candidates = [job for job in stale if job.route == route]
+        sent += sum(_resend(ports, job) for job in candidates[:missing])
     return sent
 
 
