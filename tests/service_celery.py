@@ -5,6 +5,7 @@
 ``segv-ID``    the same, by a fault in native code.
 ``sleep-ID``   sleeps in Python, and hears neither deadline nor stop.
 ``hang-ID``    the same, in native code: signal handlers do not run.
+``brief-ID``   sleeps for two seconds.
 ``patient-ID`` waits until it is told to stop.
 
 Every job is recorded when it begins and, where it does, when it ends.
@@ -21,7 +22,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from isomix.queue import CeleryQueue, serve
@@ -29,7 +30,7 @@ from isomix.testing.queues import RecordingRun
 
 ROOT = Path(__file__).resolve().parents[1]
 GRACE_SECONDS = 1.5
-PATIENCE_SECONDS = 15.0
+PATIENCE_SECONDS = 60.0
 
 
 class Host:
@@ -42,6 +43,9 @@ class Host:
         self._record.queue = self._queue = CeleryQueue(url)
 
     def start(self) -> None:
+        if (broken := self._folder / "broken").exists():
+            broken.unlink()
+            raise OSError("this host is broken, as it was asked for")
         note(self._folder / "started", str(os.getpid()))
 
     def run(self, job_id: str) -> None:
@@ -58,6 +62,8 @@ class Host:
         if kind in ("hang", "sleep"):
             with suppress(Exception):  # as a runner that takes whatever is raised for the job's own failure
                 time.sleep(600.0)
+        if kind == "brief":
+            time.sleep(2.0)
         if kind == "patient" and not self._stopping.wait(PATIENCE_SECONDS):
             note(self._folder / "impatient", job_id)
         self._record(job_id)
@@ -73,9 +79,9 @@ class Host:
 class WorkerProcess:
     """The worker as a test sees it."""
 
-    def __init__(self, url: str, folder: Path, *routes: str) -> None:
+    def __init__(self, url: str, folder: Path, *routes: str, concurrency: int = 1) -> None:
         self.folder = folder
-        command = [sys.executable, "-W", "error", "-m", "tests.service_celery", url, str(folder)]
+        command = [sys.executable, "-W", "error", "-m", "tests.service_celery", url, str(folder), str(concurrency)]
         with (folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, *(routes or ("default",))],
@@ -94,6 +100,16 @@ class WorkerProcess:
     def begun(self) -> list[str]:
         """Return the ids of the jobs that were begun."""
         return read(self.folder / "begun")
+
+    @property
+    def started(self) -> list[str]:
+        """Return the ids of the child processes that were made ready."""
+        return read(self.folder / "started")
+
+    @property
+    def closed(self) -> list[str]:
+        """Return the ids of the child processes that have let go of everything."""
+        return read(self.folder / "closed")
 
     @property
     def lost(self) -> list[dict[str, object]]:
@@ -135,9 +151,10 @@ def read(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
-def start_worker(url: str, folder: Path, *routes: str) -> Iterator[WorkerProcess]:
+@contextmanager
+def start_worker(url: str, folder: Path, *routes: str, concurrency: int = 1) -> Iterator[WorkerProcess]:
     """Give a worker that is ready for jobs; kill it in the end."""
-    worker = WorkerProcess(url, folder, *routes)
+    worker = WorkerProcess(url, folder, *routes, concurrency=concurrency)
     try:
         worker.wait_started()
         yield worker
@@ -145,7 +162,7 @@ def start_worker(url: str, folder: Path, *routes: str) -> Iterator[WorkerProcess
         worker.kill()
 
 
-def main(url: str, folder: Path, routes: list[str]) -> int:
+def main(url: str, folder: Path, concurrency: int, routes: list[str]) -> int:
     """Serve."""
     logging.basicConfig(level=logging.INFO, format="%(process)d %(name)s %(message)s")
     queue = CeleryQueue(url, grace_seconds=GRACE_SECONDS)
@@ -155,8 +172,8 @@ def main(url: str, folder: Path, routes: list[str]) -> int:
         if not timed_out:
             queue.enqueue(job_id, route=routes[0], timeout_seconds=60.0)
 
-    return serve(url, lambda: Host(url, folder), routes=routes, on_lost=on_lost)
+    return serve(url, lambda: Host(url, folder), routes=routes, on_lost=on_lost, concurrency=concurrency)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], Path(sys.argv[2]), sys.argv[3:]))
+    sys.exit(main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]))

@@ -8,12 +8,13 @@ from typing import cast
 
 import attrs
 
+from isomix.audio.formats import FileFormat
 from isomix.domain.limits import TIERS, LimitsOf
 from isomix.errors import InvalidOptions
 from isomix.events import LocalBus, RedisBus
 from isomix.persistence import open_database
 from isomix.ports import Database, JobQueue, ObjectStore, Ports
-from isomix.queue import BackgroundQueue, CeleryQueue, InlineQueue
+from isomix.queue import AbsentQueue, BackgroundQueue, CeleryQueue, InlineQueue
 from isomix.services.worker import JobWorker
 from isomix.settings import StudioSettings
 from isomix.storage import open_store
@@ -68,6 +69,7 @@ def compose(settings: StudioSettings, limits_of: LimitsOf, *, works: bool = True
     StorageError, PersistenceError, QueueError
         If something cannot be opened.
     """
+    _check(settings)
     with ExitStack() as opened:
         database = open_database(settings.database)
         opened.callback(database.close)
@@ -96,9 +98,8 @@ def _open_queue(
             value=settings.queue,
         )
     if limits_of is None:
-        # Nobody runs what is sent here: the process that works on this database finds it waiting.
-        idle = InlineQueue(lambda _: None)
-        return Composition(Ports(database=database, store=store, queue=idle, events=LocalBus()), None)
+        ports = Ports(database=database, store=store, queue=AbsentQueue(), events=LocalBus())
+        return Composition(ports, None)
     worker: JobWorker
     # The worker needs the queue, to send jobs back; the queue calls the worker, which is there before the first job.
     queue: JobQueue = InlineQueue(lambda job_id: worker.run(job_id))
@@ -109,6 +110,19 @@ def _open_queue(
     if settings.queue == "background":
         worker.start()
     return Composition(ports, worker)
+
+
+def _check(settings: StudioSettings) -> None:
+    """Refuse what every job would fail with."""
+    FileFormat.of(settings.stem_format, settings.stem_encoding)
+    for option in ("database", "storage"):
+        if settings.queue.startswith(_REDIS) and getattr(settings, option).startswith("memory://"):
+            raise InvalidOptions(
+                f"workers on Redis are other processes: they do not see a {option} in this one's memory",
+                hint='name a place that they reach, or take queue="background"',
+                option=option,
+                value=getattr(settings, option),
+            )
 
 
 def find_limits(name: str) -> LimitsOf:

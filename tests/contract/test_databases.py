@@ -1,7 +1,6 @@
 """Every database keeps the contract."""
 
 import pytest
-from tests.service_postgres import postgres, postgres_url  # noqa: F401
 
 from isomix.persistence import open_database
 from isomix.testing.databases import DatabaseContract
@@ -23,7 +22,7 @@ class TestSqlite(DatabaseContract):
 
 class TestPostgres(DatabaseContract):
     @pytest.fixture
-    def database(self, postgres_url):  # noqa: F811
+    def database(self, postgres_url):
         database = open_database(postgres_url)
         yield database
         database.close()

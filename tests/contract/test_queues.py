@@ -11,8 +11,6 @@ from isomix.ports import JobQueue
 from isomix.queue import BackgroundQueue, CeleryQueue, InlineQueue
 from isomix.testing.queues import JobQueueContract, RecordingRun
 
-pytest_plugins = ["tests.service_redis"]
-
 
 def open_queue(make: Callable[[RecordingRun], JobQueue], ran: list[str]) -> Iterator[JobQueue]:
     """Give a queue of this process that records."""
@@ -57,7 +55,8 @@ class Recorded:
 @pytest.fixture(scope="module")
 def worker(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcess]:
     """Give a worker for all tests of this file."""
-    yield from start_worker(redis_url, tmp_path_factory.mktemp("worker"))
+    with start_worker(redis_url, tmp_path_factory.mktemp("worker")) as worker:
+        yield worker
 
 
 class TestCeleryQueue(JobQueueContract):

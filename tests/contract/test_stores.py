@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 
 import pytest
-from tests.service_s3 import s3_bucket, s3_server, s3_url  # noqa: F401 - fixtures
 
 from isomix.storage import open_store
 from isomix.storage.remote import RemoteStore
@@ -49,13 +48,13 @@ class TestS3(ObjectStoreContract):
     """A real S3 server."""
 
     @pytest.fixture
-    def store(self, s3_server, s3_url):  # noqa: F811
+    def store(self, s3_server, s3_url):
         store = open_store(s3_url, s3_server.options)
         yield store
         store.close()
 
     @pytest.fixture
-    def same_store(self, s3_server, s3_url):  # noqa: F811
+    def same_store(self, s3_server, s3_url):
         store = open_store(s3_url, s3_server.options)
         yield store
         store.close()

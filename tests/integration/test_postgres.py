@@ -14,7 +14,6 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import event, text
-from tests.service_postgres import postgres, postgres_url  # noqa: F401
 from tests.unit.persistence.processes import FORK, WRITE_AND_WAIT
 
 from isomix.errors import ConcurrentUpdate, PersistenceError
@@ -25,7 +24,7 @@ from isomix.testing.records import MOMENT, make_job, make_project, make_stem, st
 
 
 @pytest.fixture
-def database(postgres_url):  # noqa: F811
+def database(postgres_url):
     """A database with its tables."""
     database = open_database(postgres_url)
     database.upgrade()
@@ -97,7 +96,7 @@ def test_a_deadlock_is_a_concurrent_update(database):
         assert unit.projects.get("p").version == unit.projects.get("q").version == 1
 
 
-def test_dropped_connections_heal(database, postgres, postgres_url):  # noqa: F811
+def test_dropped_connections_heal(database, postgres, postgres_url):
     """After the server has cut every connection, the next units of work get new ones."""
     store(database, make_project(), make_job())
     assert postgres.terminate_connections(postgres_url) >= 1
@@ -107,7 +106,7 @@ def test_dropped_connections_heal(database, postgres, postgres_url):  # noqa: F8
     store(database, make_project("q"), make_job("q"))
 
 
-def test_a_connection_that_drops_in_the_middle(database, postgres, postgres_url):  # noqa: F811
+def test_a_connection_that_drops_in_the_middle(database, postgres, postgres_url):
     """A unit of work whose connection is cut ends with isomix's error and without changes; the next one works."""
     with database.begin() as unit:
         unit.projects.add(make_project())
@@ -121,7 +120,7 @@ def test_a_connection_that_drops_in_the_middle(database, postgres, postgres_url)
         assert not unit.projects.find_existing(["p"])
 
 
-def test_a_killed_writer_leaves_nothing(database, postgres_url):  # noqa: F811
+def test_a_killed_writer_leaves_nothing(database, postgres_url):
     """A process that is killed inside a unit of work has changed nothing, and its locks go with it."""
     command = [sys.executable, "-c", WRITE_AND_WAIT, postgres_url]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
@@ -132,7 +131,7 @@ def test_a_killed_writer_leaves_nothing(database, postgres_url):  # noqa: F811
         assert unit.projects.get("p") == make_project()
 
 
-def test_a_forked_child_has_its_own_connections(postgres_url):  # noqa: F811
+def test_a_forked_child_has_its_own_connections(postgres_url):
     """Parent and forked child use one Database object, and neither disturbs the other's transactions."""
     subprocess.run([sys.executable, "-W", "error", "-c", FORK, postgres_url], check=True)
 
@@ -167,7 +166,7 @@ def test_the_servers_clock_is_asked_once_a_minute(database, monkeypatch):
     assert len(asked) == 2 * once
 
 
-def test_a_database_without_tables_is_told(postgres_url):  # noqa: F811
+def test_a_database_without_tables_is_told(postgres_url):
     """Using a database that was never upgraded says what to do."""
     with closing(open_database(postgres_url)) as database:
         for ask in (database.check, lambda: store(database, make_project())):

@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 
 import pytest
-from tests.service_s3 import s3_bucket, s3_server, s3_url, serve_s3  # noqa: F401 - fixtures
+from tests.service_s3 import serve_s3
 
 from isomix.errors import ObjectNotFound, StorageError
 from isomix.storage import open_store
@@ -51,14 +51,14 @@ def read(store, key):
 
 
 @pytest.fixture
-def store(s3_server, s3_url):  # noqa: F811
+def store(s3_server, s3_url):
     """Return a store at an empty place on S3."""
     store = open_store(s3_url, s3_server.options)
     yield store
     store.close()
 
 
-def test_large_objects_do_not_fill_memory(s3_server, s3_url):  # noqa: F811
+def test_large_objects_do_not_fill_memory(s3_server, s3_url):
     """Storing, fetching, reading and copying 200 MiB takes much less memory than that."""
     ended = subprocess.run(
         [sys.executable, "-c", TRANSFER, s3_url, json.dumps(s3_server.options), str(LARGE_BYTES)],
@@ -71,7 +71,7 @@ def test_large_objects_do_not_fill_memory(s3_server, s3_url):  # noqa: F811
     assert int(ended.stdout) < FLAT_BYTES
 
 
-def test_more_objects_than_one_request_takes(s3_server, s3_url, store):  # noqa: F811
+def test_more_objects_than_one_request_takes(s3_server, s3_url, store):
     """1100 objects, which are two pages of S3's, are listed, copied and deleted."""
     system = s3_server.open_system()
     system.pipe({f"{s3_url}/a/{number:05}.flac": b"x" for number in range(1100)})
@@ -84,7 +84,7 @@ def test_more_objects_than_one_request_takes(s3_server, s3_url, store):  # noqa:
     assert store.get_info("ab/neighbour").size_bytes == 1
 
 
-def test_marks_of_folders_are_not_objects(s3_server, s3_url, store):  # noqa: F811
+def test_marks_of_folders_are_not_objects(s3_server, s3_url, store):
     """What a browser of buckets leaves behind, an empty object that ends in a slash, is not listed."""
     bucket, _, place = s3_url.removeprefix("s3://").partition("/")
     s3_server.open_system().call_s3("put_object", Bucket=bucket, Key=f"{place}/a/b/")
@@ -94,14 +94,14 @@ def test_marks_of_folders_are_not_objects(s3_server, s3_url, store):  # noqa: F8
         store.get_info("a/b")
 
 
-def test_a_missing_bucket_is_not_a_missing_object(s3_server):  # noqa: F811
+def test_a_missing_bucket_is_not_a_missing_object(s3_server):
     """Storing into a bucket that does not exist says that, with a remedy."""
     with pytest.raises(StorageError, match="does the bucket") as caught:
         open_store("s3://isomix-missing-bucket/a", s3_server.options).check()
     assert not isinstance(caught.value, ObjectNotFound)
 
 
-def test_wrong_keys_are_refused(s3_server, s3_url):  # noqa: F811
+def test_wrong_keys_are_refused(s3_server, s3_url):
     """A wrong secret is a storage error, not an exception of some library, and the secret is not in it."""
     store = open_store(s3_url, {**s3_server.options, "secret": "wrong-secret"})
     for use in (store.check, lambda: store.get_info(KEY), lambda: list(store.list_objects("projects/"))):

@@ -9,6 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import attrs
+
 from isomix._version import __version__
 from isomix.cli.options import EXIT_FAILED
 from isomix.errors import IsomixError
@@ -112,7 +114,7 @@ def _doctor(choices: argparse.Namespace) -> int:
     weights = get_weights_dir()
     print(f"weights      {weights}: " + _describe_folder(weights))
     settings = _settings(choices)
-    return _examine_studio(settings)
+    return _examine_studio(attrs.evolve(settings, auto_upgrade=False))
 
 
 def _describe_folder(folder: Path) -> str:

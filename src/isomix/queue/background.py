@@ -16,6 +16,9 @@ from isomix.queue.message import check_message, make_closed_error
 
 logger = logging.getLogger(__name__)
 
+PATIENCE_SECONDS = 120.0
+"""More than a segment takes on a slow machine: an engine that does not return by then hangs."""
+
 
 @attrs.frozen(order=True)
 class _Message:
@@ -77,7 +80,7 @@ class BackgroundQueue(JobQueue):
             raise make_closed_error(self.name)
 
     def close(self) -> None:
-        """Take no more, and wait for the running job to return; what waits is forgotten."""
+        """Take no more, and wait for the running job to return, but not for ever; what waits is forgotten."""
         with self._changed:
             is_first, self._is_closed = not self._is_closed, True
             self._waiting.clear()
@@ -85,7 +88,10 @@ class BackgroundQueue(JobQueue):
         if is_first and self._on_close is not None:
             self._on_close()
         if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join()
+            self._thread.join(PATIENCE_SECONDS)
+            if self._thread.is_alive():
+                logger.warning("the running job does not return: its thread is left behind")
+                self._thread = None
 
     def _start(self) -> None:
         self.check()

@@ -22,7 +22,7 @@ OnLost = Callable[[str, int | None, int | None, bool], None]
 after SIGKILL; None where it lives on), and whether the job was ended because it took too long."""
 
 GRACE_SECONDS = 30.0
-_TIMEOUT_SECONDS = 2.0
+_TIMEOUT_SECONDS = 1.0
 
 
 class JobHost(Protocol):

@@ -21,6 +21,10 @@ _PRIORITY_STEPS = (3, 6, 9)
 """Kombu's lists for priorities other than 0, which are read by workers and written by nobody here."""
 
 
+class _App(Celery):  # type: ignore[misc]  # celery is not typed
+    backend_cls = "disabled://"  # as a setting, CELERY_RESULT_BACKEND in the environment would go before it
+
+
 def make_app(url: str, *, timeout_seconds: float | None = None) -> Any:
     """Return a Celery app on a Redis.
 
@@ -31,11 +35,11 @@ def make_app(url: str, *, timeout_seconds: float | None = None) -> Any:
     timeout_seconds : float, optional
         How long an answer may take; None to wait, as a worker does.
     """
-    app = Celery("isomix", backend="disabled://", set_as_current=False, fixups=())
+    app = _App("isomix", set_as_current=False, fixups=())
     timeouts = {} if timeout_seconds is None else dict.fromkeys(_TIMEOUTS, timeout_seconds)
     app.conf.update(
         {**_BROKER, **_MESSAGES, **_WORKER},
-        # CELERY_BROKER_URL in the environment, another app's, would go before broker_url
+        # CELERY_BROKER_URL in the environment, meant for another app, would go before broker_url
         broker_url=url,
         broker_read_url=url,
         broker_write_url=url,
@@ -88,7 +92,9 @@ _WORKER = {
     "worker_prefetch_multiplier": 1,
     # jobs do not need Redis while they run: they go on when it goes away
     "worker_cancel_long_running_tasks_on_connection_loss": False,
-    "worker_enable_remote_control": False,
+    # It keeps a connection that is read from even while all children are busy, so that the worker notices when Redis
+    # goes away. Without it, an acknowledgement that fails would count as one message in hand for ever.
+    "worker_enable_remote_control": True,
     "worker_send_task_events": False,
     "worker_hijack_root_logger": False,
     "worker_redirect_stdouts": False,

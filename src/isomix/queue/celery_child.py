@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 STOP = signal.SIGUSR2
 """What the parent sends when the whole worker is to end."""
+LEFT = os.EX_TEMPFAIL
+"""How a child ends that was told to, alone: what it was given meanwhile, it has not begun."""
 _SIGNALS = {STOP, signal.SIGTERM}
 _RETRY_SECONDS = 2.0
 
@@ -98,8 +100,8 @@ class Child:
         while True:
             number = signal.sigwait(_SIGNALS)
             self._is_stopping = True
-            if self._host is not None:
-                self._host.stop()
+            if (host := self._host) is not None:
+                host.stop()
             if number == signal.SIGTERM:
                 self._leave()
 
@@ -108,7 +110,7 @@ class Child:
         self._idle.wait()
         time.sleep(_RETRY_SECONDS / 2)  # the parent hears meanwhile that the job has ended
         self.close()
-        os._exit(0)
+        os._exit(LEFT)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - a handler's signature

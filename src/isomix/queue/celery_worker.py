@@ -13,6 +13,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any
 
+import billiard
 from billiard.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded, WorkerLostError
 from celery import signals
 from celery.apps.worker import Worker
@@ -22,7 +23,7 @@ from celery.worker.request import Request
 
 from isomix.queue.celery import JobHost, OnLost
 from isomix.queue.celery_app import TASK, make_app, name_queue
-from isomix.queue.celery_child import STOP, Child, OutOfTime
+from isomix.queue.celery_child import LEFT, STOP, Child, OutOfTime
 from isomix.queue.message import is_id
 
 logger = logging.getLogger(__name__)
@@ -57,6 +58,7 @@ class Service:
 
     def run(self) -> int:
         """Serve until a signal ends it; return the exit code."""
+        billiard.set_start_method("fork", force=True)  # macOS would begin children anew, without what they are given
         signals.setup_logging.connect(_leave_logging, weak=False)
         signals.worker_process_init.connect(self._child.open, weak=False)
         signals.worker_process_shutdown.connect(self._child.close, weak=False)
@@ -106,7 +108,11 @@ class _JobRequest(Request):  # type: ignore[misc]  # celery is not typed
     _is_told = False
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
-        self._tell(getattr(exc_info.exception, "exc", exc_info.exception))
+        error = getattr(exc_info.exception, "exc", exc_info.exception)
+        if _read_exit_code(error) == LEFT:
+            self.reject(requeue=True)
+        else:
+            self._tell(error)
         super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
 
     def on_timeout(self, soft: bool, timeout: float) -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from contextlib import suppress
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Literal, Self
 
 import attrs
 
-from isomix.domain.job import Job, JobProgress, JobState
+from isomix.domain.job import Failure, Job, JobProgress, JobState
 from isomix.domain.progress import CancelToken, Progress
-from isomix.errors import JobNotFound, LeaseLost, PersistenceError
+from isomix.errors import JobNotFound, JobTimedOut, LeaseLost, PersistenceError
 from isomix.ports import Ports
 from isomix.services.jobs import change_job
 
@@ -23,6 +24,9 @@ Reason = Literal["cancelled", "timed_out", "lost", "stopped"]
 
 BEAT_SECONDS = 1.0
 """How often a job tells how far it is; a shorter lease makes it oftener."""
+UNHEEDED_SECONDS = 90.0
+"""An engine that does not come back so long after the job's time is over hangs; a process that can be killed is killed
+before that."""
 
 
 class Heartbeat:
@@ -88,13 +92,24 @@ class Heartbeat:
 
     def _run(self) -> None:
         pause = min(BEAT_SECONDS, self._lease.total_seconds() / 4)
-        while not self._ended.wait(pause) and self.reason is None:
+        while not self._ended.wait(pause) and self.reason != "lost":
+            overtime = time.monotonic() - self._started - self._job.timeout_seconds
+            if overtime > UNHEEDED_SECONDS:
+                return self._give_up()
+            if overtime > 0:
+                self._stop("timed_out")
             if self._stopping.is_set():
                 self._stop("stopped")
-            elif time.monotonic() - self._started > self._job.timeout_seconds:
-                self._stop("timed_out")
-            else:
-                self._beat()
+            self._beat()  # also while the engine is still to notice: nobody else may take the job meanwhile
+        return None
+
+    def _give_up(self) -> None:
+        """Fail the job of an engine that hangs; should it ever come back, its fence has no say any more."""
+        failure = Failure.from_error(make_timeout(self._job))
+        with suppress(LeaseLost, JobNotFound, PersistenceError):  # a reaper finds it, then
+            change_job(self._ports.database, self._job.id, lambda job, now: job.fail(self._job.fence, now, failure))
+        self._stop("lost")
+        self._ports.events.publish(self._job.project_id)
 
     def _beat(self) -> None:
         before = time.monotonic()
@@ -120,3 +135,13 @@ class Heartbeat:
     def _stop(self, reason: Reason) -> None:
         self.reason = self.reason or reason
         self.token.cancel()
+
+
+def make_timeout(job: Job) -> JobTimedOut:
+    """Return the error of a job that took too long."""
+    return JobTimedOut(
+        f"the separation took longer than {job.timeout_seconds:.0f} s",
+        hint="choose a faster model, a worker with a GPU, or a higher ISOMIX_TIMEOUT_SECONDS",
+        job_id=job.id,
+        limit_seconds=job.timeout_seconds,
+    )

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from isomix.domain.job import Failure, Job, JobState
 from isomix.errors import InvalidTransition, JobNotFound, QueueError
 from isomix.ports import Ports
+from isomix.services.heartbeat import make_timeout
 from isomix.services.jobs import change_job, send
-from isomix.services.running import make_timeout
 from isomix.settings import StudioSettings
 
 logger = logging.getLogger(__name__)

@@ -22,7 +22,6 @@ from isomix.errors import (
     InvalidTransition,
     IsomixError,
     JobNotFound,
-    JobTimedOut,
     LeaseLost,
     ObjectNotFound,
     OutOfMemory,
@@ -33,7 +32,7 @@ from isomix.errors import (
 )
 from isomix.ports import Ports
 from isomix.services.engines import EnginePool
-from isomix.services.heartbeat import Heartbeat
+from isomix.services.heartbeat import Heartbeat, make_timeout
 from isomix.services.jobs import Change, change_job, send
 from isomix.services.reusing import find_reusable, reuse
 from isomix.services.storing import StudioSink, store_stems
@@ -239,16 +238,6 @@ class JobRunner:
 def _finite(null_error_db: float | None) -> float | None:
     """Return a null error that JSON can hold: stems that sum bit for bit have one of minus infinity."""
     return None if null_error_db is None else max(null_error_db, SILENCE_DB)
-
-
-def make_timeout(job: Job) -> JobTimedOut:
-    """Return the error of a job that took too long."""
-    return JobTimedOut(
-        f"the separation took longer than {job.timeout_seconds:.0f} s",
-        hint="choose a faster model, a worker with a GPU, or a higher ISOMIX_TIMEOUT_SECONDS",
-        job_id=job.id,
-        limit_seconds=job.timeout_seconds,
-    )
 
 
 def _name(job: Job, error: Exception) -> Exception:

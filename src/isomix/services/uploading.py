@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, TypeAlias
 
 import attrs
 
+from isomix.audio.formats import FileFormat
 from isomix.audio.inspection import Recording, inspect
 from isomix.domain.job import ACTIVE, Job
 from isomix.domain.keys import make_id, mixture_key
@@ -20,7 +21,7 @@ from isomix.domain.project import Mixture, Project
 from isomix.domain.recipe import Recipe
 from isomix.domain.stems import StemPlan
 from isomix.engine import EngineSpec
-from isomix.errors import InvalidOptions, InvalidTransition, ObjectNotFound, StorageError
+from isomix.errors import InvalidOptions, InvalidTransition, ObjectNotFound, StorageError, UnsupportedFormat
 from isomix.plugins import installed
 from isomix.ports import Ports
 from isomix.services.jobs import send
@@ -63,12 +64,13 @@ def make_job(project_id: str, owner: str, mixture: Mixture, order: tuple[Recipe,
     """
     recipe, spec = order
     settings: StudioSettings = facts["settings"]
+    made_of = f"{_identify_weights(spec)} as {settings.stem_format} {settings.stem_encoding}"
     return Job(
         id=make_id(),
         project_id=project_id,
         owner=owner,
         recipe=recipe,
-        fingerprint=recipe.fingerprint(mixture.sha256, _identify_weights(spec)),
+        fingerprint=recipe.fingerprint(mixture.sha256, made_of),
         route=settings.get_route(recipe.model),
         timeout_seconds=max(settings.timeout_seconds, mixture.duration or 0.0),
         created_at=facts["created_at"],
@@ -127,6 +129,7 @@ def accept_upload(
         recording = inspect(path, name)
         limits.check_kind(recording.kind, name)
         limits.check_duration(recording.duration)
+        _check_rate(recording.sample_rate, name)
         project_id = make_id()
         mixture = _describe(recording, mixture_key(project_id, recording.kind), sha256)
         ports.store.put_file(mixture.key, path)
@@ -203,6 +206,22 @@ def _opened(file: FileLike) -> AbstractContextManager[BinaryIO]:
         raise ObjectNotFound(f"{file} does not exist", hint="name an audio file", path=str(file)) from error
     except OSError as error:
         raise StorageError(f"{file} cannot be read: {error}", path=str(file)) from error
+
+
+def _check_rate(sample_rate: int, name: str) -> None:
+    """Refuse a rate that previews cannot have.
+
+    Raises
+    ------
+    UnsupportedFormat
+        If FLAC has no such rate.
+    """
+    if not FileFormat.of("flac").holds(sample_rate):
+        raise UnsupportedFormat(
+            f"{name} has a sample rate of {sample_rate} Hz, which FLAC cannot hold",
+            hint="convert it to 44.1, 48 or 96 kHz",
+            name=name,
+        )
 
 
 def _describe(recording: Recording, key: str, sha256: str) -> Mixture:

@@ -110,16 +110,30 @@ def test_a_finished_job_cannot_be_cancelled(studio: Studio, recording: bytes) ->
 
 def test_a_job_that_takes_too_long_fails(open_studio: Callable[..., Studio]) -> None:
     """It is stopped between two segments and tells its limit."""
-    studio = open_studio(model="testing:slow-500ms", timeout_seconds=1, lease_seconds=2)
-    project = studio.upload(make_recording(1))
-    studio_long = make_recording(0.9)
-    assert studio.status(project.id).status is ProjectStatus.READY
-    assert studio_long
-    # Recordings longer than the timeout get as long as they last: 0.5 s a second of audio then is in time, too.
-    slow = open_studio(model="testing:slow-3000ms", timeout_seconds=1, lease_seconds=2)
-    status = slow.status(slow.upload(make_recording(4)).id)
+    studio = open_studio(model="testing:slow-3000ms", timeout_seconds=1, lease_seconds=2)
+    status = studio.status(studio.upload(make_recording(4)).id)
     assert status.error is not None
     assert (status.error.code, status.job.attempts) == ("job_timed_out", 1)
+
+
+def test_a_long_recording_has_as_much_time_as_it_lasts(open_studio: Callable[..., Studio]) -> None:
+    """Half a second of work a second of audio is in time, though more than the timeout in all."""
+    studio = open_studio(model="testing:slow-500ms", timeout_seconds=1, lease_seconds=2)
+    assert studio.status(studio.upload(make_recording(4)).id).status is ProjectStatus.READY
+
+
+def test_an_engine_that_hangs_fails_its_job(
+    open_studio: Callable[..., Studio], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lease is kept, so that no other worker is hung in turn; after some grace the job ends with the reason."""
+    monkeypatch.setattr("isomix.services.heartbeat.UNHEEDED_SECONDS", 2.0)
+    monkeypatch.setattr("isomix.queue.background.PATIENCE_SECONDS", 0.1)
+    studio = open_studio(queue="background", model="testing:stuck", timeout_seconds=1, lease_seconds=0.5)
+    project = studio.upload(make_recording(4))
+    status = studio.wait(project.id, timeout_seconds=LONG)
+    assert status.error is not None
+    assert (status.error.code, status.job.attempts) == ("job_timed_out", 1)
+    studio.close()
 
 
 def test_a_worker_whose_job_went_to_another_leaves_no_trace(open_studio: Callable[..., Studio]) -> None:

@@ -209,3 +209,12 @@ def test_a_project_is_not_separated_twice_at_once(open_studio: Callable[..., Stu
     project = studio.upload(recording)
     with pytest.raises(InvalidTransition):
         studio.reseparate(project.id)
+
+
+def test_a_sample_rate_that_previews_cannot_have_is_refused(studio: Studio) -> None:
+    """Before quota is spent or anything kept."""
+    file = io.BytesIO()
+    soundfile.write(file, np.zeros((1000, 2)), 88201, format="WAV")
+    with pytest.raises(UnsupportedFormat, match="88201"):
+        studio.upload(file.getvalue(), owner="ann")
+    assert (list_keys(studio), used(studio, "ann")) == ([], 0)

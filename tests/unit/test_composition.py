@@ -1,0 +1,71 @@
+"""What a studio is made of, and what is refused before it takes a job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from isomix import Studio
+from isomix.composition import compose, find_limits
+from isomix.errors import InvalidOptions
+from isomix.settings import StudioSettings
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"queue": "carrier pigeon"}, "queue"),
+        ({"queue": "redis://127.0.0.1:1/0"}, "database"),
+        ({"queue": "redis://127.0.0.1:1/0", "database": "postgresql://nobody@127.0.0.1:1/x"}, "storage"),
+        ({"stem_format": "aac"}, "format"),
+        ({"stem_format": "flac", "stem_encoding": "float32"}, "encoding"),
+        ({"database": "oracle://db"}, "database"),
+        ({"storage": "punchcards://box"}, "storage"),
+        ({"limits": "platinum"}, "limits"),
+        ({"lease_seconds": 0}, "lease_seconds"),
+        ({"no_such_setting": 1}, "no_such_setting"),
+    ],
+    ids=str,
+)
+def test_what_cannot_work_is_refused_at_the_start(settings: dict[str, object], named: str) -> None:
+    """The option is named, before any upload is taken."""
+    places = {"database": "memory://", "storage": "memory://refused", "queue": "inline"}
+    with pytest.raises(InvalidOptions) as caught:
+        Studio.open(**{**places, **settings})  # type: ignore[arg-type]
+    assert caught.value.facts["option"] == named
+
+
+def test_an_operators_tool_runs_no_jobs(tmp_path: Path) -> None:
+    """It sees a waiting job and leaves it to the application."""
+    settings = StudioSettings(
+        database=f"sqlite:///{tmp_path}/studio.db", storage=str(tmp_path / "objects"), model="testing:tiny"
+    )
+    composition = compose(settings, find_limits("unlimited"), works=False)
+    studio = Studio(composition, settings, find_limits("unlimited"))
+    with studio:
+        from tests.unit.services.conftest import make_recording
+
+        project = studio.upload(make_recording(1))
+        assert studio.sweep().jobs_recovered == 0
+        assert (studio.status(project.id).phase, studio.health()["queue"]) == ("queued", "ok")
+
+
+def test_settings_travel_through_the_environment(tmp_path: Path) -> None:
+    """What one process has is what another is given."""
+    settings = StudioSettings(
+        database="memory://",
+        storage=str(tmp_path),
+        storage_options={"key": "a", "client_kwargs": {"endpoint_url": "http://127.0.0.1:9"}},
+        routes={"htdemucs*": "gpu", "*": "cpu"},
+        lease_seconds=2.5,
+        auto_upgrade=False,
+    )
+    assert StudioSettings.from_environment(settings.to_environment()) == settings
+
+
+@pytest.mark.parametrize("variable", ["ISOMIX_LEASE_SECONDS", "ISOMIX_STORAGE_OPTIONS", "ISOMIX_AUTO_UPGRADE"])
+def test_a_variable_that_cannot_be_read_is_named(variable: str) -> None:
+    """Not the setting's inner name alone."""
+    with pytest.raises(InvalidOptions, match=variable):
+        StudioSettings.from_environment({variable: "perhaps"})
