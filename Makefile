@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit check format bench docs clean
+.PHONY: help demo studio test unit check format bench docs clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY)  ## separate a real recording with real weights
 	$(BIN)/python examples/demo.py
+
+studio: $(READY)  ## open the reference app: upload, listen, mix, export
+	$(BIN)/python -m examples.http_app
 
 test: $(READY)  ## run all tests
 	$(BIN)/pytest

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,12 +21,15 @@ import uvicorn
 from examples.http_app.app import create_app
 from examples.http_app.auth import Keys
 from fastapi import FastAPI
+from tests.service_postgres import PostgresServer
+from tests.service_s3 import S3Server
 
 from isomix import Studio
 from isomix.domain.limits import UNLIMITED, Limits
+from isomix.settings import StudioSettings
 
 RATE = 44100
-OWNERS = ("ann", "bob", "tiny")
+OWNERS = ("ann", "bob", "lee", "tiny")
 TINY = Limits(tier="tiny", max_bytes=1 << 20, max_seconds=5.0, formats=frozenset({"wav"}), concurrent_jobs=1)
 DEADLINE_SECONDS = 30.0
 
@@ -46,12 +52,14 @@ class Served:
     ----------
     url : str
     studio : Studio
+    keys : Keys
     storage : Path
-        Where objects are.
+        Where objects are, if they are in a folder.
     """
 
     url: str
     studio: Studio
+    keys: Keys
     storage: Path
 
     def client(self, owner: str = "ann") -> httpx.Client:
@@ -129,14 +137,53 @@ def serve() -> Iterator[Callable[[FastAPI], str]]:
         yield lambda app: servers.enter_context(run_server(app))
 
 
+def _make_keys() -> TestKeys:
+    return TestKeys({f"key-of-{owner}": owner for owner in OWNERS})
+
+
 @pytest.fixture(scope="package")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """Return the application on SQLite and a folder, with three owners."""
-    folder = tmp_path_factory.mktemp("studio")
-    keys = TestKeys({f"key-of-{owner}": owner for owner in OWNERS})
+    """Return the application on SQLite and a folder, with its owners."""
+    folder, keys = tmp_path_factory.mktemp("studio"), _make_keys()
     database, storage = f"sqlite:///{folder / 'studio.db'}", folder / "objects"
     with (
         Studio.open(database, str(storage), "background", limits_of=keys.limits_of, model="testing:tiny") as studio,
         run_server(create_app(studio, keys=keys)) as url,
     ):
-        yield Served(url, studio, storage)
+        yield Served(url, studio, keys, storage)
+
+
+@pytest.fixture(scope="module")
+def served_by_services(
+    postgres: PostgresServer, s3_server: S3Server, redis_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    """Return the application on PostgreSQL, S3 and Redis, with a worker in a process of its own."""
+    folder, keys = tmp_path_factory.mktemp("worker"), _make_keys()
+    with postgres.new_database() as database:
+        settings = StudioSettings(
+            database=database,
+            storage=s3_server.make_bucket(),
+            storage_options=s3_server.options,
+            queue=redis_url,
+            model="testing:tiny",
+        )
+        with (
+            Studio.open(**attrs.asdict(settings, recurse=False), limits_of=keys.limits_of) as studio,
+            _run_worker(settings, folder / "log"),
+            run_server(create_app(studio, keys=keys)) as url,
+        ):
+            until(studio.workers)
+            yield Served(url, studio, keys, folder)
+
+
+@contextmanager
+def _run_worker(settings: StudioSettings, log: Path) -> Iterator[None]:
+    environment = {**os.environ, **settings.to_environment()}
+    command = [sys.executable, "-m", "isomix", "worker"]
+    with log.open("wb") as file:
+        worker = subprocess.Popen(command, env=environment, stdout=file, stderr=file)
+        try:
+            yield
+        finally:
+            worker.terminate()
+            worker.wait(60)

@@ -16,6 +16,9 @@ from isomix import Studio
 from isomix.errors import InvalidOptions
 
 NOBODYS = "0" * 32
+FORM = "multipart/form-data; boundary=b"
+FIELD = b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\n'
+FILE = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
 
 
 def _check_problem(answer, status, code):
@@ -66,39 +69,26 @@ def test_more_jobs_than_the_quota_are_refused(served, noise):
 
 
 @pytest.mark.parametrize(
-    ("headers", "content", "status", "code"),
+    ("kind", "content", "status", "code"),
     [
-        ({"Content-Type": "application/json"}, b"{}", 415, "unsupported_media_type"),
-        ({"Content-Type": "multipart/form-data"}, b"", 415, "unsupported_media_type"),
-        ({"Content-Type": f"multipart/form-data; boundary={'b' * 999}"}, b"", 415, "unsupported_media_type"),
-        ({}, b"no boundary here", 400, "bad_request"),
-        ({}, b"--b\r\n\r\n", 400, "bad_request"),
-        ({}, b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nx\r\n--b--\r\n', 422, None),
-        (
-            {},
-            b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\n' + b"x" * 5000 + b"\r\n--b--\r\n",
-            413,
-            None,
-        ),
-        (
-            {},
-            b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nx\r\n'
-            b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nhpss\r\n--b--\r\n',
-            422,
-            None,
-        ),
-        ({}, b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nRIFF', 400, "bad_request"),
+        ("application/json", b"{}", 415, "unsupported_media_type"),
+        ("multipart/form-data", b"", 415, "unsupported_media_type"),
+        (f"multipart/form-data; boundary={'b' * 999}", b"", 415, "unsupported_media_type"),
+        (FORM, b"no boundary here", 400, "bad_request"),
+        (FORM, b"--b\r\n\r\n", 400, "bad_request"),
+        (FORM, FIELD + b"x\r\n--b--\r\n", 422, "unprocessable_entity"),
+        (FORM, FIELD + b"x" * 5000 + b"\r\n--b--\r\n", 413, "request_entity_too_large"),
+        (FORM, FILE + b"x\r\n" + FIELD + b"hpss\r\n--b--\r\n", 422, "unprocessable_entity"),
+        (FORM, FILE + b"x\r\n" + FILE + b"x\r\n--b--\r\n", 422, "unprocessable_entity"),
+        (FORM, FILE + b"RIFF", 400, "bad_request"),
     ],
 )
-def test_what_is_no_upload_form_is_refused(served, headers, content, status, code):
+def test_what_is_no_upload_form_is_refused(served, kind, content, status, code):
     """A body that is no whole form with one file in the end is refused, and nothing is kept."""
     before = served.list_objects()
     with served.client() as ann:
-        answer = ann.post(
-            "/upload", content=content, headers={"Content-Type": "multipart/form-data; boundary=b", **headers}
-        )
-    problem = _check_problem(answer, status, code or answer.json()["code"])
-    assert problem["code"] not in ("internal_error", "corrupt_audio")
+        answer = ann.post("/upload", content=content, headers={"Content-Type": kind})
+    _check_problem(answer, status, code)
     assert served.list_objects() == before
 
 
@@ -130,7 +120,9 @@ def test_what_is_not_yours_is_not_there(served, anns, method, route, whose):
     body = {"POST": {"project_id": project_id} if route == "/export" else {}}.get(method)
     with served.client("bob") as bob:
         answer = bob.request(method, route.format(id=project_id, attempt=anns["attempt"]), json=body)
-        if method == "HEAD" or (whose == "malformed" and route != "/export"):
+        if whose == "malformed" and route != "/export":
+            assert answer.status_code in (404, 405)  # its slashes make it another route, which is none
+        elif method == "HEAD":
             assert answer.status_code == 404
         else:
             _check_problem(answer, 404, "project_not_found")
@@ -248,13 +240,9 @@ def test_a_socket_that_is_refused_says_why(served, anns, path, query, code):
 )
 def test_a_file_name_is_only_a_name(served, noise, given, kept):
     """A name leads nowhere and adds no header: it is cleaned, and comes back in one quoted, encoded line."""
-    head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="' + given + b'"\r\n\r\n'
     with served.client() as ann:
-        answer = ann.post(
-            "/upload",
-            content=head + noise(0.2) + b"\r\n--b--\r\n",
-            headers={"Content-Type": "multipart/form-data; boundary=b"},
-        )
+        body = FILE.replace(b'"a"', b'"' + given + b'"') + noise(0.2) + b"\r\n--b--\r\n"
+        answer = ann.post("/upload", content=body, headers={"Content-Type": FORM})
         if answer.status_code == 400:  # the form itself is broken by the name
             return
         final = served.wait(answer.json()["project_id"])

@@ -2,6 +2,8 @@
 
 import io
 import json
+from contextlib import ExitStack
+from socket import SHUT_RDWR
 
 import httpx
 import numpy as np
@@ -15,6 +17,12 @@ from isomix import Studio
 
 NAMES = ("vocals", "drums", "bass", "other")
 RECORDING_SECONDS = 8.0
+
+
+@pytest.fixture(scope="module", params=["embedded", "services"])
+def served(request, served):
+    """Return the application on embedded defaults, then on PostgreSQL, S3 and Redis."""
+    return served if request.param == "embedded" else request.getfixturevalue("served_by_services")
 
 
 @pytest.fixture(scope="module")
@@ -73,10 +81,10 @@ def test_the_upload_says_where_to_look(served, ann, recording):
 
 def test_projects_are_listed_newest_first_by_pages(served, ann, noise):
     """Projects come newest first, and the page after one begins where it ended."""
-    ids = [served.upload(noise(0.5), owner="bob") for _ in range(3)]
-    with served.client("bob") as bob:
-        first = bob.get("/projects", params={"limit": 2}).json()["projects"]
-        rest = bob.get("/projects", params={"before": first[-1]["created_at"]}).json()["projects"]
+    ids = [served.upload(noise(0.5), owner="lee") for _ in range(3)]
+    with served.client("lee") as lee:
+        first = lee.get("/projects", params={"limit": 2}).json()["projects"]
+        rest = lee.get("/projects", params={"before": first[-1]["created_at"]}).json()["projects"]
     assert [project["project_id"] for project in first + rest] == ids[::-1]
     assert not set(ids) & {project["project_id"] for project in ann.get("/projects").json()["projects"]}
 
@@ -237,12 +245,12 @@ def test_a_failed_separation_says_why(served, noise):
 def test_watchers_come_and_go(served, ann, noise, caplog):
     """Many watchers leave without a word; nobody else notices, and nothing is logged."""
     project_id = served.upload(noise(6.0), model="testing:slow-200ms")
-    sockets = [connect(served.socket(f"/ws/{project_id}")) for _ in range(80)]
-    for socket in sockets:
-        assert json.loads(socket.recv(timeout=30))["status"] == "pending"
-    assert ann.get(f"/status/{project_id}").status_code == 200
-    for socket in sockets:
-        socket.socket.close()
+    with ExitStack() as stack:
+        watchers = [stack.enter_context(connect(served.socket(f"/ws/{project_id}"))) for _ in range(80)]
+        assert all(json.loads(watcher.recv(timeout=30))["status"] == "pending" for watcher in watchers)
+        assert ann.get(f"/status/{project_id}").status_code == 200
+        for watcher in watchers:
+            watcher.socket.shutdown(SHUT_RDWR)
     said, code = _watch(served.socket(f"/ws/{project_id}"))
     assert (said[-1]["status"], code) == ("ready", 1000)
     assert not [record for record in caplog.records if record.levelname in ("ERROR", "CRITICAL")]
@@ -270,11 +278,26 @@ def test_the_page_and_its_headers(served, ann):
 
 
 def test_other_origins_only_where_they_are_named(served, serve):
-    """A named origin may ask from a browser, another may not."""
+    """A named origin and the page's own may ask from a browser; another may not, though no key is needed."""
     url = serve(create_app(served.studio, origins=["https://mine.example"]))
     for origin, allowed in (("https://mine.example", "https://mine.example"), ("https://other.example", None)):
         answer = httpx.get(f"{url}/health", headers={"Origin": origin})
         assert answer.headers.get("Access-Control-Allow-Origin") == allowed
+        assert httpx.get(f"{url}/projects", headers={"Origin": origin}).status_code == (200 if allowed else 401)
+    assert httpx.get(f"{url}/projects", headers={"Origin": url}).status_code == 200
+
+
+def test_a_store_that_signs_can_be_asked_itself(served, ready, serve):
+    """Where redirects are wanted, a stem is fetched at a signed address if its store has such, and is the same."""
+    path = ready["stems"][0]["url"]
+    with served.client() as ann:
+        streamed = ann.get(path).content
+    url = serve(create_app(served.studio, keys=served.keys, redirects=True))
+    answer = httpx.get(url + path, headers={"X-API-Key": "key-of-ann"})
+    if served.studio.settings.storage.startswith("s3"):
+        assert (answer.status_code, answer.headers["Cache-Control"]) == (307, "no-store")
+        answer = httpx.get(answer.headers["Location"])
+    assert (answer.status_code, answer.content) == (200, streamed)
 
 
 def test_health_tells_what_is_wrong(serve, tmp_path):
