@@ -35,7 +35,7 @@ T = TypeVar("T")
 class Threads:
     """Threads in three crowds that cannot starve each other: uploads last as long as their senders like."""
 
-    quick: CapacityLimiter = attrs.field(factory=lambda: CapacityLimiter(40))
+    quick: CapacityLimiter = attrs.field(factory=lambda: CapacityLimiter(16))
     uploads: CapacityLimiter = attrs.field(factory=lambda: CapacityLimiter(100))
     exports: CapacityLimiter = attrs.field(factory=lambda: CapacityLimiter(4))
 
