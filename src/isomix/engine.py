@@ -19,8 +19,15 @@ from isomix.audio.blocks import Audio, StemStream
 from isomix.audio.overlap import Blend, Member, OverlapAdd, Run, Segmentation
 from isomix.domain.options import EngineOptions
 from isomix.domain.stems import RESIDUAL
-from isomix.domain.weights import CommercialUse, Weights
-from isomix.errors import ContractBroken, InvalidOptions, IsomixError, PluginError, SeparationFailed
+from isomix.domain.weights import CommercialUse, Quality, Weights
+from isomix.errors import (
+    ContractBroken,
+    InvalidOptions,
+    IsomixError,
+    LicenceRefused,
+    PluginError,
+    SeparationFailed,
+)
 
 MAX_SHIFT_SECONDS = 0.5
 """Largest random shift of one pass (demucs 4.1, ``apply_model``)."""
@@ -74,7 +81,18 @@ class EngineSpec:
     extra : str
         Extra of the distribution that it needs, such as ``"spleeter"``; empty for none.
     weights : Weights, optional
-        Files it needs; None for an engine without weights or one that finds its own.
+        Files it needs; None for an engine without weights, or whose files are not known beforehand.
+    published : Weights, optional
+        Of an engine that finds its weights itself: what they are, for people to read.
+    stored : str
+        ``"package.module:function"`` of an engine that finds its weights itself; called with the spec and an
+        `EngineOptions`, lists its `StoredFile` values. Empty where ``weights`` says it all.
+    download_bytes : int, optional
+        What a first use downloads, roughly; None for the size of ``weights``.
+    quality : Quality, optional
+        A published figure of how well it separates.
+    cpu_cost : float, optional
+        Time on a CPU, in float32 and for all stems, as a multiple of ``spleeter:2stems``'s.
 
     Examples
     --------
@@ -96,6 +114,33 @@ class EngineSpec:
     summary: str = ""
     extra: str = ""
     weights: Weights | None = None
+    published: Weights | None = None
+    stored: str = ""
+    download_bytes: int | None = None
+    quality: Quality | None = None
+    cpu_cost: float | None = None
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of the models it is made of, if it is made of others."""
+        return ()
+
+    def check_licence(self, options: EngineOptions) -> None:
+        """Refuse a use that the model is not known to allow.
+
+        Raises
+        ------
+        LicenceRefused
+            If the options ask for commercial use, and the licence forbids it or nobody has said.
+        """
+        if options.licence == "commercial" and self.commercial_use != "yes":
+            raise LicenceRefused(
+                f"{self.name} is not known to allow commercial use ({self.commercial_use}); licence: {self.licence}",
+                hint='take a model whose commercial use is "yes" in `isomix models list`, such as hpss',
+                model=self.name,
+                licence=self.licence,
+                commercial_use=self.commercial_use,
+            )
 
 
 class SeparationEngine(ABC):

@@ -12,6 +12,7 @@
     |  |  |- CorruptAudio                    422
     |  |- QuotaExceeded                      429
     |  |- InvalidOptions (ValueError)        422
+    |  |- LicenceRefused                      403
     |  |- InvalidTransition                  409
     |  |- StemNotReady                       409
     |  |- NotFound (LookupError)             404
@@ -149,6 +150,13 @@ class InvalidOptions(CallerError, ValueError):
 
     code = "invalid_options"
     status_hint = 422
+
+
+class LicenceRefused(CallerError):
+    """The model is not known to allow what it is wanted for. Facts: ``model``, ``licence``, ``commercial_use``."""
+
+    code = "licence_refused"
+    status_hint = 403
 
 
 class InvalidTransition(CallerError):

@@ -227,11 +227,14 @@ def open_engine(spec: EngineSpec, options: EngineOptions) -> SeparationEngine:
 
     Raises
     ------
+    LicenceRefused
+        If the licence policy of the options refuses it.
     EngineUnavailable
         If a package that it needs is not installed.
     EngineError
         If it cannot be opened for another reason; the cause is chained.
     """
+    spec.check_licence(options)
     module, _, function = spec.factory.partition(":")
     try:
         engine = getattr(importlib.import_module(module), function)(spec, options)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from isomix.domain.options import PRECISIONS, RUNTIMES
+from isomix.domain.options import LICENCE_POLICIES, PRECISIONS, RUNTIMES
 from isomix.errors import IsomixError
 
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights-dir", metavar="DIR", help="where downloaded weights live")
     parser.add_argument("--offline", action="store_true", help="never touch the network")
     parser.add_argument("--trust-pickle", action="store_true", help="load weight files that could run code")
+    parser.add_argument(
+        "--licence", default="any", choices=LICENCE_POLICIES, help="commercial: refuse models not known to allow it"
+    )
 
 
 def get_engine_options(choices: argparse.Namespace) -> dict[str, Any]:
@@ -38,6 +41,7 @@ def get_engine_options(choices: argparse.Namespace) -> dict[str, Any]:
         "weights_dir": choices.weights_dir,
         "offline": choices.offline,
         "trust_pickle": choices.trust_pickle,
+        "licence": choices.licence,
     }
 
 

@@ -16,6 +16,8 @@ PRECISIONS: tuple[Precision, ...] = ("auto", "float32", "bfloat16", "float16")
 Runtime = Literal["auto", "torch", "openvino"]
 RUNTIMES: tuple[Runtime, ...] = ("auto", "torch", "openvino")
 DeviceErrorPolicy = Literal["raise", "cpu"]
+LicencePolicy = Literal["any", "commercial"]
+LICENCE_POLICIES: tuple[LicencePolicy, ...] = ("any", "commercial")
 
 
 def _refuse(attribute: attrs.Attribute[Any], value: object, rule: str) -> InvalidOptions:
@@ -83,6 +85,8 @@ class EngineOptions:
         Never touch the network.
     trust_pickle : bool
         Load weight files that could run code.
+    licence : {"any", "commercial"}
+        ``"commercial"`` refuses models that are not known to allow commercial use, before anything is downloaded.
     on_progress : callable, optional
         Told about downloads while the engine opens.
 
@@ -111,6 +115,7 @@ class EngineOptions:
     weights_dir: Path | None = attrs.field(default=None, converter=_path)
     offline: bool = False
     trust_pickle: bool = False
+    licence: LicencePolicy = attrs.field(default="any", validator=_one_of(*LICENCE_POLICIES))
     on_progress: Callable[[Progress], None] | None = attrs.field(default=None, eq=False, repr=False)
 
 
@@ -129,3 +134,4 @@ class EngineChoices(TypedDict, total=False):
     weights_dir: str | Path | None
     offline: bool
     trust_pickle: bool
+    licence: LicencePolicy

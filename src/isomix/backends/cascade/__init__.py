@@ -68,6 +68,7 @@ SPLEETER_HPSS = CascadeSpec(
     stems=("vocals", "drums", "bass", "other"),
     summary="Vocals by Spleeter, its accompaniment split by median filters: four stems from one small download.",
     extra="spleeter",
+    cpu_cost=1.4,
 )
 
 

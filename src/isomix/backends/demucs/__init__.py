@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from isomix.backends.demucs.catalog import HUB, RELEASES
+from isomix.backends.demucs.catalog import HUB, RELEASES, make_spec
 from isomix.backends.demucs.folder import find_networks, is_published
 from isomix.domain.options import EngineOptions
 from isomix.engine import EngineSpec
 from isomix.plugins import hookimpl
+
+_STEMS_UNREAD = ("unknown",)
 
 
 @hookimpl
@@ -39,9 +41,12 @@ def isomix_find_engine(name: str, options: EngineOptions) -> EngineSpec | None:
     ------
     WeightsUnavailable
         If it is, but its files cannot be had.
+    LicenceRefused
+        If the options ask for commercial use: nobody has said that these allow it.
     """
     if not (name.startswith(HUB) or _is_known(name, options)):
         return None
+    make_spec(name, _STEMS_UNREAD, length=1, summary="").check_licence(options)  # before anything is fetched
     from isomix.backends.demucs.opening import describe
 
     return describe(name, options)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import queue
+import re
 import threading
 import urllib.request
 import uuid
@@ -20,13 +21,13 @@ from tqdm import tqdm
 
 from isomix._version import __version__
 from isomix.errors import IntegrityError, StorageError
+from isomix.models.manifest import SHA256_DIGITS, read_digest, write_digest
 
 ANSWER_SECONDS = 5.0
 """For a server's first answer."""
 STALL_SECONDS = 30.0
 """Without a byte, once it has answered."""
 _PIECE_BYTES = 1 << 20
-_SHA256_DIGITS = 64
 
 Report = Callable[[float], None]
 T = TypeVar("T")
@@ -102,14 +103,20 @@ def fetch_from_hub(repository: str, name: str, folder: Path, report: Report) -> 
         facts = within(ANSWER_SECONDS, lambda: get_hf_file_metadata(url, timeout=ANSWER_SECONDS))
         arrived = Path(
             hf_hub_download(
-                repository, name, local_dir=folder, etag_timeout=ANSWER_SECONDS, tqdm_class=_silent_bar(report)
+                repository,
+                name,
+                local_dir=folder,
+                force_download=(folder / name).exists(),  # whoever comes here has found it damaged
+                etag_timeout=ANSWER_SECONDS,
+                tqdm_class=_silent_bar(report),
             )
         )
     except Exception as error:
         raise StorageError(f"{type(error).__name__}: {_first_line(error)}", path=f"hf://{repository}/{name}") from error
     # Large files bear their sha256 as their tag.
-    if facts.etag and len(facts.etag) == _SHA256_DIGITS:
+    if facts.etag and len(facts.etag) == SHA256_DIGITS:
         verify(arrived, facts.etag)
+        write_digest(arrived, facts.etag)
     return arrived
 
 
@@ -175,6 +182,23 @@ def verify(path: Path, checksum: str) -> None:
     if not found.startswith(checksum):
         message = f"{path.name} is damaged: its sha256 begins with {found[: len(checksum)]}, not {checksum}"
         raise IntegrityError(message, path=path)
+
+
+def find_digits(path: Path) -> str:
+    """Return the first digits of a file's sha256 as far as its place or its name tells them, or nothing.
+
+    Parameters
+    ----------
+    path : Path
+        A file with a digest beside it, one named as Demucs publishes networks, or one of the hub's cache.
+    """
+    if digest := read_digest(path):
+        return digest
+    if path.suffix == ".th" and "-" in path.stem:
+        return path.stem.rpartition("-")[2]
+    # The hub's cache names large files after their sha256, and links to them.
+    blob = path.resolve().name
+    return blob if re.fullmatch(f"[0-9a-f]{{{SHA256_DIGITS}}}", blob) else ""
 
 
 def _first_line(error: Exception) -> str:

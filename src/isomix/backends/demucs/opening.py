@@ -39,7 +39,10 @@ def open_demucs(spec: EngineSpec, options: EngineOptions) -> DemucsEngine:
         If the weights are nowhere, damaged, or not to be trusted.
     EngineUnavailable
         If the device, or a package that the networks need, is missing.
+    LicenceRefused
+        If the options ask for commercial use.
     """
+    spec.check_licence(options)
     files = _Files(spec.name, options)
     if options.repo or not any(release.name == spec.name for release in RELEASES):
         spec = files.describe()

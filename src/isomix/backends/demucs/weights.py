@@ -17,13 +17,30 @@ from demucs.pretrained import REMOTE_ROOT, _parse_remote_files
 from isomix import settings
 from isomix.backends.demucs.bag import Bag, parse_bag
 from isomix.backends.demucs.catalog import HUB, RELEASES
-from isomix.backends.demucs.fetching import Report, fetch_file, fetch_from_hub, verify
+from isomix.backends.demucs.fetching import Report, fetch_file, fetch_from_hub, find_digits, verify
 from isomix.backends.demucs.folder import find_networks
 from isomix.domain.options import EngineOptions
 from isomix.domain.progress import Progress
+from isomix.domain.weights import StoredFile
+from isomix.engine import EngineSpec
 from isomix.errors import IntegrityError, StorageError, WeightsUnavailable
+from isomix.models.manifest import describe_file, get_digest_path, write_digest
+from isomix.models.store import WeightsStore
 
 Fetch = Callable[[Report], Path]
+
+
+def list_files(spec: EngineSpec, options: EngineOptions) -> list[StoredFile]:
+    """List the files that a model consists of, with where they are on this machine; nothing is fetched.
+
+    Parameters
+    ----------
+    spec : EngineSpec
+        Its name says which one.
+    options : EngineOptions
+        ``weights_dir`` counts.
+    """
+    return Library(spec.name, options).list_files()
 
 
 class Library:
@@ -43,7 +60,8 @@ class Library:
         self._name = model.removeprefix(HUB).rpartition("/")[2]
         self._legacy: dict[str, str] = {} if model.startswith(HUB) else _parse_remote_files(REMOTE_ROOT / "files.txt")
         self._hub = self._hub_repository()
-        self._folder = (options.weights_dir or settings.get_weights_dir()) / "demucs"
+        self._root = WeightsStore(options.weights_dir).folder
+        self._folder = self._root / "demucs"
         if model.startswith(HUB):
             self._folder /= model.removeprefix(HUB).replace("/", "--")
         self._failures: dict[str, str] = {}
@@ -114,16 +132,41 @@ class Library:
         """Return a network's file on this machine, its checksum verified."""
         if repo := self._options.repo:
             return self._verified(find_networks(repo).get(signature, []), strict=True)
-        return (
-            self._verified(find_networks(self._folder).get(signature, []))
-            or self._find_in_hub_cache(f"{signature}.safetensors")
-            or self._verified(find_networks(self._checkpoints).get(signature, []) if self._legacy else [])
-        )
+        return self._verified(self._list_copies(signature))
+
+    def _list_copies(self, signature: str) -> list[Path]:
+        """Return the files of a network on this machine, the best place first."""
+        in_hub_cache = self._find_in_hub_cache(f"{signature}.safetensors")
+        by_demucs = find_networks(self._checkpoints).get(signature, []) if self._legacy else []
+        kept = find_networks(self._folder).get(signature, [])
+        return [*kept, *([in_hub_cache] if in_hub_cache else []), *by_demucs]
+
+    def list_files(self) -> list[StoredFile]:
+        """Return what the model consists of: its networks, and its definition where that is not Demucs' own."""
+        files: list[StoredFile] = []
+        if self.model.startswith(HUB):
+            definition = f"{self._name}.yaml"
+            path = self._find_definition(definition)
+            files.append(self._describe(definition, path))
+            if path is None:
+                return files
+        return files + [self._describe_network(name) for name in dict.fromkeys(self.get_bag().signatures)]
+
+    def _describe_network(self, signature: str) -> StoredFile:
+        path = self._find(signature) or next(iter(self._list_copies(signature)), None)
+        return self._describe(path.name if path else f"{signature}.safetensors", path)
+
+    def _describe(self, name: str, path: Path | None) -> StoredFile:
+        place = (self._folder / name).relative_to(self._root).as_posix()
+        return StoredFile(name=place, path=path, sha256=find_digits(path) if path else "")
 
     def _keep(self, path: Path) -> Path:
         """Copy a file of the user's into the weights folder."""
-        checksum = path.stem.rpartition("-")[2] if path.suffix == ".th" and "-" in path.stem else ""
-        return fetch_file(path.resolve().as_uri(), self._folder / path.name, checksum, lambda _: None)
+        target = self._folder / path.name
+        get_digest_path(target).unlink(missing_ok=True)
+        fetch_file(path.resolve().as_uri(), target, find_digits(path), lambda _: None)
+        write_digest(target, describe_file(target).sha256 or "")
+        return target
 
     @property
     def _checkpoints(self) -> Path:
@@ -136,8 +179,8 @@ class Library:
             raise WeightsUnavailable(f"{self.model!r} is there twice: {names}", hint="keep one", model=self.model)
         for path in paths:
             try:
-                if path.suffix == ".th" and "-" in path.stem:
-                    verify(path, path.stem.rpartition("-")[2])
+                if digits := find_digits(path):
+                    verify(path, digits)
                 return path
             except IntegrityError as error:
                 if strict:

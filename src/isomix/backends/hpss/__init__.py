@@ -20,6 +20,8 @@ SPEC = EngineSpec(
     segmentation=Segmentation(length=SEGMENT_SAMPLES, hop=HOP_SAMPLES),
     licence="MIT",
     commercial_use="yes",
+    download_bytes=0,
+    cpu_cost=0.4,
     summary="Drums, bass and the rest by median filters: no weights, fast, rough; best without vocals.",
 )
 

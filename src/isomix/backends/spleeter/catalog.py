@@ -8,7 +8,7 @@ from __future__ import annotations
 import attrs
 
 from isomix.audio.overlap import Segmentation
-from isomix.domain.weights import ArchiveSource, PackageSource, WeightFile, Weights
+from isomix.domain.weights import ArchiveSource, PackageSource, Quality, WeightFile, Weights
 from isomix.engine import EngineSpec
 from isomix.runtime.choice import Evidence
 
@@ -111,6 +111,19 @@ _BFLOAT16_ERRORS_DB = {"spleeter:2stems": -47.0, "spleeter:2stems-16kHz": -47.0}
 (tests/integration/test_spleeter_parity.py). The other families' weights could not be had."""
 
 
+_PAPER = Quality(
+    metric="SDR, dB",
+    data="MUSDB18 test, soft mask",
+    figures=(("vocals", 6.55), ("drums", 5.93), ("bass", 5.1), ("other", 4.24)),
+    citation="Hennequin et al., Spleeter, Journal of Open Source Software 5(50), 2020",
+)
+"""The paper has figures for these four stems alone; it does not say up to which frequency."""
+
+
+WIDE_COST = 1.4
+"""Time up to 16 kHz against that up to 11 kHz, measured. The time for more stems is counted: a U-Net for each."""
+
+
 def list_specs() -> list[EngineSpec]:
     """Describe every model."""
     return [_spec(family, ending) for family in FAMILIES for ending in BINS]
@@ -167,4 +180,6 @@ def _spec(family: str, ending: str) -> EngineSpec:
         summary=f"Deezer's Spleeter: {len(facts.stems)} stems up to {limit}, fast on a CPU",
         extra="spleeter",
         weights=facts.weights,
+        quality=_PAPER if family == "4stems" and not ending else None,
+        cpu_cost=len(facts.stems) / 2 * (WIDE_COST if ending else 1.0),
     )

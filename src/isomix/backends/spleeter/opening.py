@@ -45,7 +45,10 @@ def open_spleeter(spec: EngineSpec, options: EngineOptions) -> SpleeterEngine:
         If the stored weights are not this model's.
     EngineUnavailable, InvalidOptions
         If the device, precision or runtime that is asked for is not there.
+    LicenceRefused
+        If the options ask for commercial use.
     """
+    spec.check_licence(options)
     _, bins = get_variant(spec.name)
     return SpleeterEngine(spec, options, _open_network(spec.name, options), bins)
 
