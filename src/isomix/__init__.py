@@ -17,6 +17,7 @@ from isomix._version import __version__
 if TYPE_CHECKING:
     from isomix.audio.overlap import Segmentation
     from isomix.audio.source import read
+    from isomix.backends.ensemble import Ensemble
     from isomix.domain.limits import FREE, PRO, Limits
     from isomix.domain.mix import Mix
     from isomix.domain.options import EngineOptions
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from isomix.engine import EngineSpec, SeparationEngine
     from isomix.errors import IsomixError
     from isomix.pipe import StemBlock
+    from isomix.planning.planner import plan
     from isomix.plugins import hookimpl, list_models
     from isomix.result import Separation, StemAudio
     from isomix.separation import DEFAULT_MODEL, Separator, separate
@@ -37,6 +39,7 @@ __all__ = [
     "CancelToken",
     "EngineOptions",
     "EngineSpec",
+    "Ensemble",
     "IsomixError",
     "Limits",
     "Mix",
@@ -52,6 +55,7 @@ __all__ = [
     "__version__",
     "hookimpl",
     "list_models",
+    "plan",
     "read",
     "separate",
 ]
@@ -63,6 +67,7 @@ _HOMES = {
     "CancelToken": "isomix.domain.progress",
     "EngineOptions": "isomix.domain.options",
     "EngineSpec": "isomix.engine",
+    "Ensemble": "isomix.backends.ensemble",
     "IsomixError": "isomix.errors",
     "Limits": "isomix.domain.limits",
     "Mix": "isomix.domain.mix",
@@ -77,6 +82,7 @@ _HOMES = {
     "Weights": "isomix.domain.weights",
     "hookimpl": "isomix.plugins",
     "list_models": "isomix.plugins",
+    "plan": "isomix.planning.planner",
     "read": "isomix.audio.source",
     "separate": "isomix.separation",
 }

@@ -22,12 +22,63 @@ from isomix.engine import EngineSpec
 from isomix.errors import EngineUnavailable, InvalidOptions, WeightsUnavailable
 from isomix.pipe import Pipe, StemBlock
 from isomix.plugins import installed, open_engine
-from isomix.progress import ProgressLike, make_listener
+from isomix.progress import Listener, ProgressLike, make_listener
 from isomix.result import Separation, StemAudio
 from isomix.settings import offline_requested
 
 DEFAULT_MODEL = "htdemucs"
 """The best quality among the models whose weights are published; nothing else is ever taken in its stead."""
+
+
+@contextmanager
+def suggesting_another_model() -> Iterator[None]:
+    """Add to the error of a model that cannot be had which one can."""
+    try:
+        yield
+    except (EngineUnavailable, WeightsUnavailable) as error:
+        error.hint += '; or choose another model: `isomix models list` names them, model="hpss" needs no weights'
+        raise
+
+
+def resolve(
+    model: str | EngineSpec, stems: Sequence[str] | None, on_progress: Listener, choices: EngineChoices
+) -> tuple[EngineSpec, StemPlan, EngineOptions]:
+    """Find a model and check what is asked of it; no weights are looked for.
+
+    Parameters
+    ----------
+    model : str or EngineSpec
+        One of `isomix.list_models`.
+    stems : sequence of str, optional
+        The stems that are wanted.
+    on_progress : callable
+        Hears about downloads.
+    choices : EngineChoices
+        As they were given.
+
+    Returns
+    -------
+    spec : EngineSpec
+    plan : StemPlan
+    options : EngineOptions
+        For the stems that have to be computed.
+
+    Raises
+    ------
+    UnknownModel, UnknownStem, InvalidOptions
+        If a name or an option does not exist.
+    """
+    if isinstance(stems, str):
+        raise InvalidOptions(f"stems must be a list of names, not {stems!r}", option="stems", value=stems)
+    unknown = sorted(set(choices) - set(EngineChoices.__annotations__))
+    if unknown:
+        known = ", ".join(EngineChoices.__annotations__)
+        raise InvalidOptions(f"there is no option {unknown[0]!r}; there are {known}", option=unknown[0], value=None)
+    choices["offline"] = choices.get("offline", False) or offline_requested()
+    options = EngineOptions(on_progress=on_progress, **choices)
+    spec = model if isinstance(model, EngineSpec) else installed().get_spec(model, options)
+    plan = StemPlan.of(spec.name, spec.stems, stems)
+    return spec, plan, attrs.evolve(options, stems=plan.computed)
 
 
 class Separator:
@@ -71,22 +122,9 @@ class Separator:
         **options: Unpack[EngineChoices],
     ) -> None:
         started = time.monotonic()
-        if isinstance(stems, str):
-            raise InvalidOptions(f"stems must be a list of names, not {stems!r}", option="stems", value=stems)
-        unknown = sorted(set(options) - set(EngineChoices.__annotations__))
-        if unknown:
-            known = ", ".join(EngineChoices.__annotations__)
-            raise InvalidOptions(f"there is no option {unknown[0]!r}; there are {known}", option=unknown[0], value=None)
-        options["offline"] = options.get("offline", False) or offline_requested()
-        asked = EngineOptions(on_progress=make_listener(progress), **options)
-        try:
-            self.spec = model if isinstance(model, EngineSpec) else installed().get_spec(model, asked)
-            self._plan = StemPlan.of(self.spec.name, self.spec.stems, stems)
-            self.options = attrs.evolve(asked, stems=self._plan.computed)
+        with suggesting_another_model():
+            self.spec, self._plan, self.options = resolve(model, stems, make_listener(progress), options)
             self._engine = open_engine(self.spec, self.options)
-        except (EngineUnavailable, WeightsUnavailable) as error:
-            error.hint += '; or choose another model: `isomix models list` names them, model="hpss" needs no weights'
-            raise
         self._load_seconds = time.monotonic() - started
 
     @property
