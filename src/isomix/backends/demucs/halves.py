@@ -15,6 +15,7 @@ import torch
 from demucs.htdemucs import HTDemucs
 
 from isomix.audio.blocks import Audio
+from isomix.backends.demucs.inverse import InverseTransform
 from isomix.runtime.openvino import OpenVinoNetwork
 
 
@@ -85,8 +86,9 @@ class SplitNetwork:
         self._core, self._stems = core, list(stems)
         self.precision = core.precision
         self._network = copy.copy(network)
-        # The transforms need none of the weights, which would stay in memory twice.
+        # The transform needs none of the weights, which would stay in memory twice.
         vars(self._network)["_modules"] = {}
+        self._inverse: InverseTransform | None = None
 
     def __call__(self, batch: Audio) -> Audio:
         """Run the network on ``(batch, channels, samples)``; return ``(batch, stems, channels, samples)``."""
@@ -97,9 +99,10 @@ class SplitNetwork:
             spectrum = self._network._spec(torch.tensor(mixture))
             parts = self._network._magnitude(spectrum).numpy()
             stems, samples = self._core.run(parts, mixture)
-            masked = self._network._mask(spectrum, torch.from_numpy(stems[:, self._stems]))
-            outcome: Audio = self._network._ispec(masked, mixture.shape[-1]).numpy()
-        return outcome + samples[:, self._stems]
+            if self._inverse is None:  # segments are all of one length
+                self._inverse = InverseTransform(*parts.shape[-2:], mixture.shape[-1])
+            outcome = self._inverse(torch.from_numpy(stems[0, self._stems]))
+        return outcome[None] + samples[:, self._stems]
 
 
 def spectrum_shape(network: Any, channels: int, samples: int) -> tuple[int, ...]:
