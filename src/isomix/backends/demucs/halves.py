@@ -100,7 +100,7 @@ class SplitNetwork:
             parts = self._network._magnitude(spectrum).numpy()
             stems, samples = self._core.run(parts, mixture)
             if self._inverse is None:  # segments are all of one length
-                self._inverse = InverseTransform(*parts.shape[-2:], mixture.shape[-1])
+                self._inverse = InverseTransform(parts.shape[-2], parts.shape[-1], mixture.shape[-1])
             outcome = self._inverse(torch.from_numpy(stems[0, self._stems]))
         return outcome[None] + samples[:, self._stems]
 
