@@ -38,7 +38,7 @@ PLACES = [
     ("postgres", "file", "redis"),
     ("postgres", "s3", "redis"),
 ]
-"""Every value of every axis, in the pairs that make sense: what lives in this process's memory has no worker outside."""
+"""Every value of every axis, in the pairs that make sense: what lives in one process's memory has no worker outside."""
 
 
 @pytest.fixture(params=PLACES, ids="-".join)

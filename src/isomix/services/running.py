@@ -175,7 +175,7 @@ class JobRunner:
             also=stems,
         )
         for other in former:
-            self._discard(other)
+            self._delete_objects(other)
 
     def _end_badly(self, job: Job, heartbeat: Heartbeat, error: Exception) -> None:
         logger.info("job %s: attempt %d ends with %r", job.id, job.attempts, error)
@@ -183,7 +183,8 @@ class JobRunner:
             return self._discard(job)
         if not isinstance(error, IsomixError):
             logger.error("job %s failed", job.id, exc_info=error)
-        self._end(job, self._choose_end(job, heartbeat, error))
+        with suppress(LeaseLost, JobNotFound):  # the job has gone to another just now, or is deleted
+            self._end(job, self._choose_end(job, heartbeat, error))
         return self._discard(job)
 
     def _choose_end(self, job: Job, heartbeat: Heartbeat, error: Exception) -> Change:
@@ -225,12 +226,22 @@ class JobRunner:
                 return
 
     def _has_succeeded(self, job: Job) -> bool:
-        with self._ports.database.read() as work:
+        with suppress(JobNotFound), self._ports.database.read() as work:
             present = work.jobs.get(job.id)
-        return present.state is JobState.SUCCEEDED and present.fence == job.fence
+            return present.state is JobState.SUCCEEDED and present.fence == job.fence
+        return False
 
     def _discard(self, job: Job) -> None:
-        """Delete what an attempt stored; what cannot be deleted now is an orphan for the sweep."""
+        """Delete what an attempt stored, unless it counts: the answer to its commit may have got lost on the way.
+
+        Where the database does not tell, everything stays; the sweep sees to it.
+        """
+        with suppress(PersistenceError):
+            if not self._has_succeeded(job):
+                self._delete_objects(job)
+
+    def _delete_objects(self, job: Job) -> None:
+        """Delete an attempt's objects; what cannot be deleted now is an orphan for the sweep."""
         with suppress(StorageError):
             self._ports.store.delete_prefix(attempt_prefix(job.project_id, job.attempt))
 

@@ -6,7 +6,7 @@ import hashlib
 import io
 import unicodedata
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
@@ -21,7 +21,14 @@ from isomix.domain.project import Mixture, Project
 from isomix.domain.recipe import Recipe
 from isomix.domain.stems import StemPlan
 from isomix.engine import EngineSpec
-from isomix.errors import InvalidOptions, InvalidTransition, ObjectNotFound, StorageError, UnsupportedFormat
+from isomix.errors import (
+    InvalidOptions,
+    InvalidTransition,
+    ObjectNotFound,
+    PersistenceError,
+    StorageError,
+    UnsupportedFormat,
+)
 from isomix.plugins import installed
 from isomix.ports import Ports
 from isomix.services.jobs import send
@@ -156,11 +163,20 @@ def _register(
             work.projects.add(project)
             work.jobs.add(job)
             work.commit()
-    except BaseException:
-        ports.store.delete(mixture.key)
-        raise
+    except BaseException as error:
+        # A commit whose answer got lost on the way has happened all the same.
+        if not (isinstance(error, PersistenceError) and _is_registered(ports, project_id)):
+            with suppress(StorageError):  # it is an orphan for the sweep, then
+                ports.store.delete(mixture.key)
+            raise
     send(ports, job)
     return project
+
+
+def _is_registered(ports: Ports, project_id: str) -> bool:
+    """Tell whether a project is there; raises where the database does not tell, and then its object must stay."""
+    with ports.database.read() as work:
+        return bool(work.projects.find_existing([project_id]))
 
 
 def _check_quota(ports: Ports, limits: Limits, owner: str) -> None:
@@ -172,7 +188,7 @@ def _check_quota(ports: Ports, limits: Limits, owner: str) -> None:
 
 def _receive(file: FileLike, path: Path, limits: Limits) -> str:
     digest, size_bytes = hashlib.sha256(), 0
-    with _opened(file) as source, path.open("wb") as target:
+    with _opened(file) as source, _create(path) as target:
         for chunk in _chunks(source):
             size_bytes += len(chunk)
             limits.check_size(size_bytes)
@@ -188,11 +204,25 @@ def _chunks(source: BinaryIO) -> Iterator[bytes]:
         yield chunk
 
 
-def _write(target: BinaryIO | io.BufferedWriter, chunk: bytes) -> None:
+def _create(path: Path) -> io.FileIO:
+    """Open a file that holds nothing back, so that a disk without room says so in `_write` and not when it closes."""
     try:
-        target.write(chunk)
+        return path.open("wb", buffering=0)
     except OSError as error:
-        raise StorageError(f"the upload cannot be kept: {error}", hint="is the disk full?", path="staging") from error
+        raise _describe_refusal(error) from error
+
+
+def _write(target: io.FileIO, chunk: bytes) -> None:
+    rest = memoryview(chunk)
+    try:
+        while rest:
+            rest = rest[target.write(rest) :]
+    except OSError as error:
+        raise _describe_refusal(error) from error
+
+
+def _describe_refusal(error: OSError) -> StorageError:
+    return StorageError(f"the upload cannot be kept: {error}", hint="is the disk full?", path="staging")
 
 
 def _opened(file: FileLike) -> AbstractContextManager[BinaryIO]:
