@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from isomix._version import __version__
+from isomix.cli.evaluate import add_evaluate
 from isomix.cli.models import add_models
 from isomix.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, tell
 from isomix.cli.separate import add_separate
@@ -53,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add_separate(commands.add_parser("separate", help="separate recordings into stems"))
     add_models(commands.add_parser("models", help="list models, fetch their weights"))
+    add_evaluate(commands.add_parser("evaluate", help="compare stems with true ones, or look for plain faults"))
     add_worker(commands.add_parser("worker", help="run a studio's jobs that come over Redis"))
     add_database(commands.add_parser("db", help="look after a studio's database"))
     add_sweep(commands.add_parser("sweep", help="recover lost jobs, delete what is past its time"))

@@ -25,6 +25,7 @@ _EXTRAS = {
     "redis": ("celery", "redis"),
     "postgres": ("psycopg",),
     "s3": ("s3fs",),
+    "evaluate": ("museval", "matplotlib"),
 }
 
 
