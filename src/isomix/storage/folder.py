@@ -211,7 +211,7 @@ def _publish(file: Path, target: Path) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             file.replace(target)
             break
-        except FileNotFoundError:  # somebody has just removed the empty folder
+        except (FileNotFoundError, FileExistsError):  # somebody has just removed the empty folder, or does so now
             if attempt == _ATTEMPTS - 1 or not file.exists():
                 raise
     _sync(target.parent)

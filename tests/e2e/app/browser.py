@@ -107,7 +107,7 @@ def server(start_server: Callable[..., Server]) -> Server:
     return start_server(ISOMIX_MODEL="testing:slow-200ms")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # no longer: Playwright's event loop runs in this thread, and asyncio allows but one
 def chromium() -> Iterator[Any]:
     """Return Debian's Chromium, or the one that ISOMIX_TEST_CHROMIUM names."""
     path = os.environ.get("ISOMIX_TEST_CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
