@@ -1,10 +1,12 @@
 """isomix separates music into stems: any input, any length, flat memory, pluggable engines.
 
+Names are looked up when they are first used, so that importing the package costs little.
+
+Examples
+--------
 >>> import isomix
 >>> "hpss" in [model.name for model in isomix.list_models()]
 True
-
-Names are looked up when they are first used, so that importing the package costs little.
 """
 
 from __future__ import annotations

@@ -1,10 +1,12 @@
 """The models on this machine: what is known of them, where their weights are, how they get there and away.
 
+`isomix models` offers the same on the command line. Weights live in one folder: ``models.get_weights_dir()``.
+
+Examples
+--------
 >>> from isomix import models
 >>> models.get_info("hpss").commercial_use
 'yes'
-
-`isomix models` offers the same on the command line. Weights live in one folder: ``models.get_weights_dir()``.
 """
 
 from isomix.models.archive import Bundle

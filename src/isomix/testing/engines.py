@@ -16,6 +16,8 @@ where isomix is installed; no list shows them:
 ``testing:loud``
     Vocals are twice the mixture, the others are -1/2, -1/4 and -1/4 of it: files need a shared gain.
 
+Examples
+--------
 >>> import isomix
 >>> separation = isomix.separate((np.ones((2, 1000), np.float32), 44100), "testing:tiny")
 >>> {name: float(stem.array[0, 0]) for name, stem in separation.items()}

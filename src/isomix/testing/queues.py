@@ -1,5 +1,7 @@
 """What every `JobQueue` and every `EventBus` must keep, for subclasses that give fixtures.
 
+Examples
+--------
 >>> class TestMyQueue(JobQueueContract):
 ...     @pytest.fixture
 ...     def ran(self): return []

@@ -2,6 +2,8 @@
 
 Each check tries one rule. Where a rule is broken it says what was found, with figures, and where the rule is written.
 
+Examples
+--------
 >>> from isomix.testing.engines import pass_through_spec
 >>> outcomes = examine(pass_through_spec(length=256, hop=192, sample_rate=8000), only=("segment", "length"))
 >>> [(outcome.check.name, outcome.verdict) for outcome in outcomes]
