@@ -51,6 +51,8 @@ class Recipe:
         Returns the module, on the CPU, in evaluation mode. Called only if there is no converted file.
     exact : sequence of str
         Names of parts of the module that compute in float32 whatever the precision: those whose rounding costs most.
+    form : int
+        Changes whenever the same weights are built into other arithmetic, so that nothing cached before is taken.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Recipe:
     shapes: Sequence[tuple[int, ...]]
     build: Callable[[], torch.nn.Module]
     exact: Sequence[str] = ()
+    form: int = 1
 
 
 class OpenVinoNetwork:
@@ -276,6 +279,7 @@ def _identify(recipe: Recipe, precision: str, core: Any) -> str:
         recipe.weights,
         recipe.shapes,
         recipe.exact,
+        recipe.form,
         precision,
         __version__,
         version("openvino"),
