@@ -71,6 +71,19 @@ class Bag:
         return [network for network, row in enumerate(rows) if any(row)]
 
 
+def format_bag(bag: Bag) -> str:
+    """Return a bag's definition, as `parse_bag` reads it.
+
+    Examples
+    --------
+    >>> parse_bag("one", format_bag(Bag("one", ("12345678",), segment=4.0)))
+    Bag(name='one', signatures=('12345678',), weights=None, segment=4.0)
+    """
+    document = {"models": list(bag.signatures), "weights": bag.weights and [list(row) for row in bag.weights]}
+    text: str = yaml.safe_dump({**document, "segment": bag.segment}, sort_keys=False)
+    return text
+
+
 def parse_bag(name: str, text: str) -> Bag:
     """Read a bag's definition as Demucs writes it.
 

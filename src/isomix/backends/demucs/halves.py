@@ -98,11 +98,11 @@ class SplitNetwork:
         with torch.inference_mode():
             spectrum = self._network._spec(torch.tensor(mixture))
             parts = self._network._magnitude(spectrum).numpy()
-            stems, samples = self._core.run(parts, mixture)
+            spectra, samples = self._core.run(parts, mixture)
             if self._inverse is None:  # segments are all of one length
                 self._inverse = InverseTransform(parts.shape[-2], parts.shape[-1], mixture.shape[-1])
-            outcome = self._inverse(torch.from_numpy(stems[0, self._stems]))
-        return outcome[None] + samples[:, self._stems]
+            stems = [self._inverse(torch.from_numpy(spectra[0, stem])) + samples[0, stem] for stem in self._stems]
+        return np.stack(stems)[None]
 
 
 def spectrum_shape(network: Any, channels: int, samples: int) -> tuple[int, ...]:

@@ -19,7 +19,9 @@ class InverseTransform:
     """The inverse short-time Fourier transform of one length of segment.
 
     ``HTDemucs._ispec`` goes through ``torch.istft``, whose overlap-add and squared windows are made anew for each
-    stem and channel. Here frames are added as whole rows of hops, and the windows' sum is known beforehand.
+    stem and channel. Here frames are added as whole rows of hops, and the windows' sum is known beforehand. One stem is
+    inverted at a time: its buffers are small enough for the allocator to keep, where those of all stems would be new
+    pages each time, which took longer than the transform.
 
     Parameters
     ----------
@@ -52,23 +54,23 @@ class InverseTransform:
 
         Parameters
         ----------
-        parts : tensor of shape (stems, 2 * channels, bins, frames)
-            Real and imaginary parts.
+        parts : tensor of shape (2 * channels, bins, frames)
+            Real and imaginary parts of a stem's spectrum.
 
         Returns
         -------
-        ndarray of shape (stems, channels, samples), float32
+        ndarray of shape (channels, samples), float32
         """
-        stems, doubled, bins, frames = parts.shape
-        rows = stems * doubled // 2
-        spectra = torch.zeros(rows, frames, bins + 1, dtype=torch.complex64)
-        torch.view_as_real(spectra)[:, :, :bins] = parts.reshape(rows, 2, bins, frames).permute(0, 3, 2, 1)
+        doubled, bins, frames = parts.shape
+        channels = doubled // 2
+        spectra = torch.zeros(channels, frames, bins + 1, dtype=torch.complex64)
+        torch.view_as_real(spectra)[:, :, :bins] = parts.view(channels, 2, bins, frames).permute(0, 3, 2, 1)
         columns = torch.fft.irfft(spectra, n=self._fft_samples).mul_(self._window)
-        columns = columns.view(rows, frames, _OVERLAPS, self._hop)
-        added = torch.zeros(rows, len(self._inverse_envelope), self._hop)
+        columns = columns.view(channels, frames, _OVERLAPS, self._hop)
+        added = torch.zeros(channels, len(self._inverse_envelope), self._hop)
         for part in range(_OVERLAPS):
             first = _EDGE_FRAMES + part
             added[:, first : first + frames] += columns[:, :, part]
         added *= self._inverse_envelope
-        samples: Audio = added.view(stems, doubled // 2, -1)[..., self._place].numpy()
+        samples: Audio = added.view(channels, -1)[:, self._place].numpy()
         return samples

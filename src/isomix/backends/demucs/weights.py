@@ -15,7 +15,7 @@ from demucs.hf import DEFAULT_NAMESPACE, hf_repo_name
 from demucs.pretrained import REMOTE_ROOT, _parse_remote_files
 
 from isomix import settings
-from isomix.backends.demucs.bag import Bag, parse_bag
+from isomix.backends.demucs.bag import Bag, format_bag, parse_bag
 from isomix.backends.demucs.catalog import HUB, RELEASES
 from isomix.backends.demucs.fetching import Report, fetch_file, fetch_from_hub, find_digits, verify
 from isomix.backends.demucs.folder import find_networks
@@ -81,6 +81,13 @@ class Library:
         WeightsUnavailable
             If there is none.
         """
+        bag = self._read_bag()
+        if self._options.repo and self._options.keep and self.model.startswith(HUB):  # no other name leads to one
+            self._folder.mkdir(parents=True, exist_ok=True)
+            (self._folder / f"{self._name}.yaml").write_text(format_bag(bag), encoding="utf-8")
+        return bag
+
+    def _read_bag(self) -> Bag:
         repo, definition = self._options.repo, f"{self._name}.yaml"
         networks = find_networks(repo) if repo else self._legacy
         if self._name in networks:
