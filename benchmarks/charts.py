@@ -39,7 +39,10 @@ def draw_case(title: str, rows: dict[str, Any]) -> str:
     colours = [COLOURS.get(name, OURS) for name in rows]
     figure, (speed, memory) = plt.subplots(1, 2, figsize=(8, 0.5 + 0.4 * len(rows)), sharey=True, layout="constrained")
     bars = speed.barh(names, [row["real_time_factor"] for row in rows.values()], color=colours)
-    speed.bar_label(bars, [f" {row['speed_ratio']:.1f} x" for row in rows.values()])
+    peer = next(iter(rows))
+    labels = [f" {row['speed_ratio']:.1f} x {peer}" if name != peer else "" for name, row in rows.items()]
+    speed.bar_label(bars, labels)
+    speed.margins(x=0.3)
     speed.set(xlabel="times real time", title=title)
     bars = memory.barh(names, [row["peak_bytes"] / 1e9 for row in rows.values()], color=colours)
     memory.bar_label(bars, [f" {row['peak_bytes'] / 1e9:.1f} GB" for row in rows.values()])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -44,15 +44,17 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def save_network(folder: Path, signature: str, kind: str, *, seed: int = 0, **changes: Any) -> Path:
+def save_network(
+    folder: Path, signature: str, kind: str, *, seed: int = 0, stems: Sequence[str] = STEMS, **changes: Any
+) -> Path:
     """Write a random network as Demucs publishes them, and return its file."""
     arguments = {**SMALL[kind], "samplerate": SAMPLE_RATE, **changes}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = NETWORKS[kind](STEMS, **arguments)
+        network = NETWORKS[kind](list(stems), **arguments)
     package = {
         "klass": NETWORKS[kind],
-        "args": (STEMS,),
+        "args": (list(stems),),
         "kwargs": arguments,
         "state": network.state_dict(),
         "training_args": {"seed": seed},

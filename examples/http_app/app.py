@@ -5,7 +5,7 @@ from __future__ import annotations
 from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Annotated, Any, BinaryIO, TypeVar, cast
 
 import attrs
@@ -146,7 +146,7 @@ async def stem(request: Request, project_id: Id, name: str, desk: AtDesk, v: str
     file = await desk.ask(desk.studio.open_stem, project_id, name)
     now = await desk.ask(desk.studio.status, project_id)
     facts = next(known for known in now.stems if known.name == name)
-    title = f"{PurePath(now.project.name).stem} - {name}.{facts.format}"
+    title = now.project.name_file(name, facts.format)
     return await desk.serve(
         request,
         file,

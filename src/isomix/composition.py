@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from importlib import import_module
 from typing import cast
@@ -10,7 +11,7 @@ import attrs
 
 from isomix.audio.formats import FileFormat
 from isomix.domain.limits import TIERS, LimitsOf
-from isomix.errors import InvalidOptions
+from isomix.errors import InvalidOptions, StudioForked
 from isomix.events import LocalBus, RedisBus
 from isomix.persistence import open_database
 from isomix.ports import Database, JobQueue, ObjectStore, Ports
@@ -32,13 +33,37 @@ class Composition:
         Database, store, queue, events.
     worker : JobWorker or None
         What runs jobs inside this process; None where others do.
+    process : int
+        Id of the process that all of it belongs to: neither threads nor SQLite's locks survive a fork.
     """
 
     ports: Ports
     worker: JobWorker | None
+    process: int = attrs.field(factory=os.getpid)
+
+    def get_ports(self) -> Ports:
+        """Return them, to the process that composed them.
+
+        Raises
+        ------
+        StudioForked
+            If this is another one.
+        """
+        if os.getpid() != self.process:
+            raise StudioForked(
+                f"the studio was opened by process {self.process}, and this is its fork {os.getpid()}",
+                hint="open a studio in each process, after the fork",
+                opened_by=self.process,
+            )
+        return self.ports
 
     def close(self) -> None:
-        """Give running jobs of this process back, then let go of everything; closing twice is harmless."""
+        """Give running jobs of this process back, then let go of everything; closing twice is harmless.
+
+        In a forked process nothing is done: all is its parent's.
+        """
+        if os.getpid() != self.process:
+            return
         self.ports.queue.close()
         if self.worker is not None:
             self.worker.close()

@@ -15,6 +15,7 @@
     |  |- LicenceRefused                      403
     |  |- InvalidTransition                  409
     |  |- StemNotReady                       409
+    |  |- StudioForked                       500
     |  |- NotFound (LookupError)             404
     |     |- UnknownModel
     |     |- UnknownStem
@@ -171,6 +172,13 @@ class StemNotReady(CallerError):
 
     code = "stem_not_ready"
     status_hint = 409
+
+
+class StudioForked(CallerError):
+    """The studio was opened by another process, of which this one is a fork. Facts: ``opened_by`` (process id)."""
+
+    code = "studio_forked"
+    status_hint = 500
 
 
 class NotFound(CallerError, LookupError):

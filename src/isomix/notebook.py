@@ -16,7 +16,7 @@ from isomix.audio.decoders import BLOCK_SAMPLES
 from isomix.audio.formats import FileFormat
 
 PLAYER_SECONDS = 120
-"""A page holds this much of each stem: about 2 MB of MP3 at most."""
+"""A page holds this much of each stem: about 2 MB of Ogg Vorbis at most."""
 _WIDTH, _HEIGHT = 600, 48
 
 
@@ -28,10 +28,14 @@ def render_html(title: str, stems: Mapping[str, tuple[int, Iterator[Audio]]]) ->
     title : str
         Caption.
     stems : mapping of str to (sample_rate in Hz, iterator of (channels, samples) blocks)
-        What to show; the first `PLAYER_SECONDS` of it.
+        What to show; the first `PLAYER_SECONDS` of it, all with one gain if any goes beyond full scale.
     """
-    rows = "".join(_row(name, _beginning(blocks, rate), rate) for name, (rate, blocks) in stems.items())
-    limit = f"; players hold the first {PLAYER_SECONDS // 60} minutes"
+    shown = {name: (_beginning(blocks, rate), rate) for name, (rate, blocks) in stems.items()}
+    loudest = max((float(np.abs(audio).max(initial=0.0)) for audio, _ in shown.values()), default=0.0)
+    gain = np.float32(1 / max(1.0, loudest))
+    rows = "".join(_row(name, gain * audio, rate) for name, (audio, rate) in shown.items())
+    is_cut = any(audio.shape[1] == PLAYER_SECONDS * rate for audio, rate in shown.values())
+    limit = f"; players hold the first {PLAYER_SECONDS // 60} minutes" if is_cut else ""
     return f"<table><caption>{escape(title)}{limit}</caption>{rows}</table>"
 
 
@@ -68,10 +72,9 @@ def _player(audio: Audio, sample_rate: int) -> str:
     if not FileFormat.of("ogg").holds(sample_rate):
         return f"no player at {sample_rate} Hz"
     file = io.BytesIO()
-    scale = np.float32(1 / max(1.0, float(np.abs(audio).max())))
     with soundfile.SoundFile(file, "w", sample_rate, len(audio), format="OGG", subtype="VORBIS") as ogg:
         # In one piece, two minutes would overrun libvorbis' stack and end the process.
         for start in range(0, audio.shape[1], BLOCK_SAMPLES):
-            ogg.write(audio[:, start : start + BLOCK_SAMPLES].T * scale)
+            ogg.write(audio[:, start : start + BLOCK_SAMPLES].T)
     data = base64.b64encode(file.getvalue()).decode("ascii")
     return f'<audio controls preload="metadata" src="data:audio/ogg;base64,{data}"></audio>'

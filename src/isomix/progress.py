@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import Any, TypeAlias
-
-from tqdm.auto import tqdm
 
 from isomix.domain.progress import Phase, Progress
 
@@ -34,6 +33,8 @@ class Bar:
     def __call__(self, event: Progress) -> None:
         """Show an event; the last one closes the bar."""
         if self._bar is None:
+            from tqdm.auto import tqdm  # in a notebook without widgets its import warns: only where a bar is wanted
+
             self._bar = tqdm(total=100.0, bar_format="{desc:<9} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}")
         self._bar.set_description_str(event.phase, refresh=False)
         self._bar.update(100.0 * event.fraction - self._bar.n)
@@ -46,11 +47,16 @@ class Bar:
             self._bar.close()
 
 
-def make_listener(progress: ProgressLike) -> Listener:
-    """Return what to call for what a caller gave."""
+@contextmanager
+def listening(progress: ProgressLike) -> Iterator[Listener]:
+    """Give what to call for what a caller gave; a bar that is made for it is closed in the end, whatever happens."""
     if callable(progress):
-        return progress
-    return Bar() if progress else lambda _: None
+        yield progress
+    elif progress:
+        with closing(Bar()) as bar:
+            yield bar
+    else:
+        yield lambda _: None
 
 
 class ProgressMeter:

@@ -97,6 +97,9 @@ class StemAudio:
                     sink.write({target.stem: block})
                 return sink.commit()
 
+    def _repr_html_(self) -> str:
+        return render_html(f"{self.duration:.1f} s", {self.name: (self.sample_rate, self.blocks())})
+
 
 @attrs.frozen(eq=False, kw_only=True, repr=False)
 class Separation(Mapping[str, StemAudio]):

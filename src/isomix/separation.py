@@ -22,7 +22,7 @@ from isomix.engine import EngineSpec
 from isomix.errors import EngineUnavailable, InvalidOptions, WeightsUnavailable
 from isomix.pipe import Pipe, StemBlock
 from isomix.plugins import installed, open_engine
-from isomix.progress import Listener, ProgressLike, make_listener
+from isomix.progress import Listener, ProgressLike, listening
 from isomix.result import Separation, StemAudio
 from isomix.settings import offline_requested
 
@@ -36,7 +36,8 @@ def suggesting_another_model() -> Iterator[None]:
     try:
         yield
     except (EngineUnavailable, WeightsUnavailable) as error:
-        error.hint += '; or choose another model: `isomix models list` names them, model="hpss" needs no weights'
+        another = 'choose another model: `isomix models list` names them, model="hpss" needs no weights'
+        error.hint = f"{error.hint}; or {another}" if error.hint else another
         raise
 
 
@@ -122,8 +123,8 @@ class Separator:
         **options: Unpack[EngineChoices],
     ) -> None:
         started = time.monotonic()
-        with suggesting_another_model():
-            self.spec, self._plan, self.options = resolve(model, stems, make_listener(progress), options)
+        with suggesting_another_model(), listening(progress) as listener:
+            self.spec, self._plan, self.options = resolve(model, stems, listener, options)
             self._engine = open_engine(self.spec, self.options)
         self._load_seconds = time.monotonic() - started
 
@@ -237,8 +238,11 @@ class Separator:
         >>> names, pipe.position
         ([['drums', 'bass', 'other']], 44100)
         """
-        with open_source(source, stream=stream, name=name, max_seconds=max_seconds) as opened:
-            yield Pipe(opened, self._engine, self._plan, make_listener(progress), cancel or CancelToken())
+        with (
+            listening(progress) as listener,
+            open_source(source, stream=stream, name=name, max_seconds=max_seconds) as opened,
+        ):
+            yield Pipe(opened, self._engine, self._plan, listener, cancel or CancelToken())
 
     def close(self) -> None:
         """Let go of the weights; closing twice is harmless."""
@@ -369,8 +373,10 @@ def separate(
     >>> list(separation), separation["drums"].array.shape
     (['drums', 'bass', 'other'], (1, 22050))
     """
-    listener = make_listener(progress)
-    with Separator(model, stems=stems, progress=listener, **options) as separator:
+    with (
+        listening(progress) as listener,
+        Separator(model, stems=stems, progress=listener, **options) as separator,
+    ):
         return separator.separate(
             source,
             output=output,

@@ -15,6 +15,7 @@ from isomix.domain.project import Project
 from isomix.domain.status import Status
 from isomix.domain.stem import Stem
 from isomix.domain.worker import Worker
+from isomix.ports import Ports
 from isomix.services import jobs, reading, sweeping, uploading, watching
 from isomix.services.sweeping import SweepReport
 from isomix.services.uploading import FileLike
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Studio:
-    """Projects, their jobs and stems. Safe to use from several threads; an async application calls it in threads.
+    """Projects, their jobs and stems: for all threads of a process, such as an async application's, and not for forks.
 
     Parameters
     ----------
@@ -49,8 +50,7 @@ class Studio:
     """
 
     def __init__(self, composition: Composition, settings: StudioSettings, limits_of: LimitsOf) -> None:
-        self.ports, self.settings = composition.ports, settings
-        self._composition, self._limits_of = composition, limits_of
+        self.settings, self._composition, self._limits_of = settings, composition, limits_of
 
     @classmethod
     def open(
@@ -93,6 +93,11 @@ class Studio:
         chosen = StudioSettings.from_environment(None, database=database, storage=storage, queue=queue, **settings)
         limits_of = limits_of or find_limits(chosen.limits)
         return cls(compose(chosen, limits_of), chosen, limits_of)
+
+    @property
+    def ports(self) -> Ports:
+        """What every method works on; raises `StudioForked` in a fork of the process that opened the studio."""
+        return self._composition.get_ports()
 
     def close(self) -> None:
         """Give running jobs of this process back and let go of everything; closing twice is harmless."""
@@ -259,8 +264,7 @@ class Studio:
         """
         status = self.status(project_id, owner=owner)
         stem = reading.get_stem(status, name)
-        filename = f"{status.project.name} - {name}.{stem.format}"
-        return self.ports.store.sign_url(stem.key, expires_seconds, filename)
+        return self.ports.store.sign_url(stem.key, expires_seconds, status.project.name_file(name, stem.format))
 
     def open_mixture(self, project_id: str, *, owner: str | None = None) -> BinaryIO:
         """Return the recording as it was uploaded."""

@@ -221,6 +221,7 @@ def test_the_signal_handler_is_given_back():
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are sent the POSIX way")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.slow
 def test_a_stop_leaves_nothing_half_written(folder, number):
     """Ctrl-C, or a supervisor's polite stop, in the middle of the work: exit code 130, one line, no file, no folder."""
     record("long.wav", samples=15 * 60 * RATE)

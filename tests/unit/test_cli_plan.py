@@ -35,7 +35,7 @@ def test_a_plan_is_printed_and_nothing_is_done(folder, capsys):
     assert lines["model"] == "hpss: drums"
     assert lines["networks"] == "hpss for drums: 1 segments of 5.9 s"
     assert lines["licence"] == "MIT; commercial use: yes"
-    assert lines["output"] == "1 stems in out/song, wav int16, 0.4 MB"
+    assert lines["output"] == "1 stems in out/song, wav int16, 0.4 MB (1.1 MB while they are made)"
     assert lines["time"].endswith("(rough)")
     assert told.err == ""
     assert [path.name for path in folder.iterdir()] == ["song.wav"]
@@ -83,6 +83,7 @@ def test_calibrate_is_for_plans(capsys):
     assert "--calibrate measures for --plan" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_calibration_is_kept_in_the_weights_folder(folder, capsys):
     """--calibrate measures once; later plans know, and nothing else is written."""
     assert plan("song.wav", "-m", "testing:tiny", "--calibrate") == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,27 @@ from isomix import Studio
 from isomix.composition import compose, find_limits
 from isomix.errors import InvalidOptions
 from isomix.settings import StudioSettings
+
+FORK = """
+import os, sys
+from isomix import Studio
+from isomix.errors import StudioForked
+
+studio = Studio.open(*sys.argv[1:], "background", model="testing:tiny")
+while not studio.workers():
+    pass
+child = os.fork()
+if not child:
+    try:
+        studio.upload(b"nothing of this is read")
+    except StudioForked as error:
+        studio.close()
+        os._exit(error.facts["opened_by"] != os.getppid())
+    os._exit(2)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+assert studio.workers() and studio.projects() == []
+studio.close()
+"""
 
 
 @pytest.mark.parametrize(
@@ -69,3 +92,12 @@ def test_a_variable_that_cannot_be_read_is_named(variable: str) -> None:
     """Not the setting's inner name alone."""
     with pytest.raises(InvalidOptions, match=variable):
         StudioSettings.from_environment({variable: "perhaps"})
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork here")
+def test_a_forked_child_is_told_to_open_its_own_studio(tmp_path: Path) -> None:
+    """Its parent's studio raises a typed error there, and closing it there leaves the parent's worker on the list."""
+    addresses = [f"sqlite:///{tmp_path}/studio.db", str(tmp_path / "objects")]
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK, *addresses]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 0, done.stderr

@@ -240,7 +240,7 @@ def test_plain_faults_are_warned_of() -> None:
         "the stems do not sum to the mixture",
         "vocals equals the mixture",
         "bass is silent throughout",
-        "drums has 10 samples at full scale or beyond",
+        "drums is clipped, or beyond full scale",
     ]
 
 
@@ -306,3 +306,24 @@ def test_figures_of_the_reference_clip(reference: Path) -> None:
     assert found.stems["accompaniment"].sdr_db == pytest.approx(12.85, abs=0.005)
     assert not any(stem.equals_mixture for stem in inspect_stems(clip / "mixture.flac", clip).stems.values())
     assert inspect_stems(clip / "mixture.flac", {"vocals": clip / "mixture.flac"}).stems["vocals"].equals_mixture
+
+
+def test_a_shared_gain_is_told_as_such() -> None:
+    """Stems that were lowered together are said to sum to the mixture at that level, and SDR says what it counts."""
+    parts = {"vocals": noise(0), "drums": noise(1)}
+    mixture = sum(parts.values())
+    lowered = {name: (part * np.float32(10 ** (-4.46 / 20)), RATE) for name, part in parts.items()}
+    hints = inspect_stems((mixture, RATE), lowered)
+    assert hints.level_db == pytest.approx(-4.46, abs=0.01)
+    assert hints.warnings == ("the stems sum to the mixture at -4.46 dB: they share a gain",)
+    found = evaluate({name: (part, RATE) for name, part in parts.items()}, lowered)
+    assert found.notes == ("all estimates have another level than the references: SDR counts that, SI-SDR does not",)
+
+
+def test_a_peak_at_full_scale_is_not_clipping() -> None:
+    """One or two samples at full scale are a peak that fits; three in a row, or one beyond it, are counted."""
+    stem = noise(0)
+    stem[0, 10:12] = 1.0
+    assert inspect_stems((stem, RATE), {"drums": (stem, RATE)}).stems["drums"].clipped_samples == 0
+    stem[0, 10:13], stem[1, 5] = 1.0, 1.5
+    assert inspect_stems((stem, RATE), {"drums": (stem, RATE)}).stems["drums"].clipped_samples == 4

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
+import isomix
 from isomix.audio.blocks import Audio
 from isomix.audio.decoders import BLOCK_SAMPLES, ArraySource
 from isomix.audio.source import open_source
@@ -16,10 +17,10 @@ from isomix.domain.options import EngineOptions
 from isomix.domain.progress import CancelToken, Progress
 from isomix.domain.stems import StemPlan
 from isomix.engine import EngineSpec
-from isomix.errors import SeparationCancelled
+from isomix.errors import SeparationCancelled, SeparationFailed
 from isomix.pipe import Pipe
 from isomix.plugins import open_engine
-from isomix.progress import Bar, ProgressMeter, make_listener
+from isomix.progress import Bar, ProgressMeter, listening
 from isomix.testing.engines import pass_through_spec
 
 
@@ -201,20 +202,31 @@ def test_without_a_header_the_total_grows():
 
 def test_a_bar_ends_at_a_hundred_percent(capsys):
     """`progress=True` is a bar on standard error that ends at 100 % with its last phase."""
-    bar = make_listener(True)
-    bar(Progress(phase="separate", fraction=0.5))
-    bar(Progress(phase="done", fraction=1.0))
+    with listening(True) as bar:
+        bar(Progress(phase="separate", fraction=0.5))
+        bar(Progress(phase="done", fraction=1.0))
     shown = capsys.readouterr()
     assert shown.out == ""
     assert "done" in shown.err
     assert "100%" in shown.err
 
 
+def test_a_bar_is_closed_after_an_error(monkeypatch):
+    """An engine that fails half-way leaves no bar open, which would draw over whatever is printed next."""
+    closed = []
+    monkeypatch.setattr(Bar, "close", lambda bar: closed.append(bar))
+    with pytest.raises(SeparationFailed):
+        isomix.separate((np.zeros((2, 10 * 44100), np.float32), 44100), "testing:failing", progress=True)
+    assert len(closed) == 1
+
+
 def test_silence_is_the_default(capsys):
     """Without a wish nothing is shown; a callable is called; closing a bar that never began is harmless."""
     for wish in (None, False):
-        make_listener(wish)(Progress(phase="done", fraction=1.0))
-    assert make_listener(print) is print
+        with listening(wish) as listener:
+            listener(Progress(phase="done", fraction=1.0))
+    with listening(print) as listener:
+        assert listener is print
     Bar().close()
     assert capsys.readouterr() == ("", "")
 

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 from tests.tiny_demucs import SAMPLE_RATE, save_bag, save_network
 
 import isomix
+from isomix.audio.formats import FileFormat
 from isomix.audio.overlap import OverlapAdd, Segmentation
+from isomix.audio.sink import FileSink
 from isomix.domain.options import EngineOptions
 from isomix.engine import EngineSpec
 from isomix.errors import (
@@ -208,7 +210,7 @@ def test_packages_that_are_missing_are_named():
 def test_stems_in_memory_count():
     """Without an output the stems, and the residual that is kept with them, are part of the memory."""
     short, long = (isomix.plan(silence(seconds), "hpss") for seconds in (10, 20))
-    assert short.output_bytes == 3 * 2 * 4 * RATE * 10
+    assert short.output_bytes == 4 * 2 * 4 * RATE * 10
     assert long.peak_bytes - short.peak_bytes == 4 * 2 * 4 * RATE * 10
 
 
@@ -221,6 +223,20 @@ def test_the_size_of_wav_is_exact(tmp_path, encoding):
     isomix.separate(source, **arguments)
     written = sum(path.stat().st_size for path in (tmp_path / "stems").iterdir())
     assert 0 <= written - plan.output_bytes < 3 * 200
+
+
+@pytest.mark.parametrize("encoding", ["int16", "float32"])
+def test_the_room_on_the_disk_is_what_files_take_while_they_are_made(tmp_path, encoding):
+    """When all is encoded and nothing published, the folder is as large as planned, the kept samples among it."""
+    noise = np.random.default_rng(0).uniform(-0.1, 0.1, (2, 50_000)).astype(np.float32)
+    plan = isomix.plan((noise, RATE), "hpss", output=tmp_path, encoding=encoding)
+    names, file_format = plan.stems, FileFormat.of("wav", encoding)
+    with FileSink(tmp_path, names, file_format, sample_rate=RATE, channels=2, expected_samples=50_000) as sink:
+        sink.write(dict.fromkeys(names, noise))
+        sink.peaks  # noqa: B018 - waits until all is encoded
+        held = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
+    assert 0 <= held - plan.disk_bytes < 3 * 200
+    assert f"({plan.disk_bytes / 1e6:.1f} MB while" in plan.to_text() or encoding == "float32"
 
 
 @pytest.mark.parametrize("name", ["flac", "mp3", "ogg"])
@@ -277,6 +293,7 @@ def test_a_line_is_fitted_to_what_was_measured():
     assert (fitted.seconds_per_second, fitted.fixed_seconds, fitted.peak_bytes) == (0.25, 1.5, 800)
 
 
+@pytest.mark.slow
 def test_a_busy_machine_is_told(empty_store):
     """A calibration that other programs disturbed is used, with a warning, and remembered as such."""
     quiet = isomix.plan(silence(5), "testing:tiny", calibrate=True)
@@ -321,6 +338,7 @@ def calibrated(tmp_path_factory) -> tuple[Path, isomix.EngineSpec]:
     return store
 
 
+@pytest.mark.slow
 def test_what_was_measured_is_known_later(calibrated):
     """A later plan of another length is calibrated, never below what the engine really sleeps, and tells the device."""
     plans = [isomix.plan(silence(seconds), "testing:slow-50ms", weights_dir=calibrated) for seconds in (100, 1100)]
@@ -351,6 +369,7 @@ def test_only_the_calibration_folder_is_written(calibrated):
         kept.write_bytes(whole)
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_written_is_no_error(tmp_path):
     """The plan is calibrated all the same; the next one has to measure again."""
     (tmp_path / "file").write_text("mine")
@@ -367,6 +386,7 @@ def test_an_engine_that_fails_says_so_when_it_is_measured():
         isomix.plan(silence(1), "testing:killer", calibrate=True)
 
 
+@pytest.mark.slow
 def test_plugins_of_the_asking_process_are_found(tmp_path, monkeypatch):
     """An engine that only this process's path leads to can be measured."""
     (tmp_path / "my_engine.py").write_text("from isomix.testing.engines import PassThroughEngine as Mine\n")

@@ -19,6 +19,7 @@ import soundfile
 
 import isomix
 from isomix.errors import InvalidOptions, StorageError, UnknownStem
+from isomix.result import StemAudio
 from isomix.testing.engines import pass_through_spec
 
 RATE = 44100
@@ -208,6 +209,30 @@ def test_a_player_plays_its_stem():
     played = load(io.BytesIO(base64.b64decode(data)))
     assert played.shape == (1, RATE)
     assert np.abs(played - tone / 4)[:, 2000:-2000].max() < 0.05
+
+
+def test_players_keep_the_balance_of_the_stems():
+    """If one stem is beyond full scale all are lowered by the same gain, so that they compare by ear."""
+    tone = np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE).astype(np.float32)[None]
+    page = isomix.separate((tone, RATE), "testing:loud")._repr_html_()
+    players = re.findall(r"data:audio/ogg;base64,([^\"]+)", page)
+    peaks = [np.abs(load(io.BytesIO(base64.b64decode(data))))[:, 2000:-2000].max() for data in players]
+    np.testing.assert_allclose(peaks, [1, 0.25, 0.125, 0.125], atol=0.05)
+
+
+def test_a_stem_and_a_mix_have_players_of_their_own(separation):
+    """Each is shown as one row under its name; what is whole in the player has no word about a limit."""
+    for stem in (separation["drums"], separation.mix()):
+        page = stem._repr_html_()
+        assert page.count("<audio") == page.count("<svg") == 1
+        assert f"<th>{stem.name}</th>" in page
+        assert "minutes" not in page
+
+
+def test_a_player_that_holds_the_beginning_says_so():
+    """Beyond two minutes the caption tells where the players end."""
+    long = StemAudio("mix", 8000, 121.0, None, np.zeros((1, 121 * 8000), np.float32))
+    assert "players hold the first 2 minutes" in long._repr_html_()
 
 
 @pytest.mark.parametrize("samples", [0, 1, 599])

@@ -32,6 +32,7 @@ from isomix.errors import (
     UnsupportedFormat,
     WeightsUnavailable,
 )
+from isomix.separation import suggesting_another_model
 from isomix.testing.engines import failing_spec, pass_through_spec
 
 RATE = 44100
@@ -566,3 +567,11 @@ def test_a_pipe_refuses_what_turns_out_too_long(normalization):
         assert caught.value.limit_seconds == 3
         with pytest.raises(UnsupportedFormat, match=r"song\.mp3"), separator.open_pipe(b"text", name="song.mp3"):
             pytest.fail("a text was opened")
+
+
+@pytest.mark.parametrize(("hint", "shown"), [("", "choose another"), ("plug it in", "plug it in; or choose another")])
+def test_another_model_is_suggested_behind_whatever_hint_there_is(hint, shown):
+    """The suggestion is a sentence of its own where the error had no hint."""
+    with pytest.raises(EngineUnavailable) as caught, suggesting_another_model():
+        raise EngineUnavailable("no such device", hint=hint)
+    assert caught.value.hint.startswith(f"{shown} model")

@@ -12,6 +12,8 @@ from pathlib import Path
 import fsspec
 import soundfile
 
+from isomix.audio.url import reaching
+from isomix.domain.keys import make_id
 from isomix.errors import StorageError
 
 _REMEDIES = {
@@ -27,7 +29,7 @@ _REMEDIES = {
 
 @contextmanager
 def as_storage_error(place: str) -> Iterator[None]:
-    """Translate what the disk and libsndfile raise while writing to a folder or URL: the one door for both.
+    """Translate what the disk and libsndfile raise while files are made for a folder or URL.
 
     Raises
     ------
@@ -95,37 +97,51 @@ class Remote:
     def __init__(self, url: str) -> None:
         protocol, _, path = url.partition("://")
         self.name = self._url = f"{protocol}://{path.rstrip('/')}"
+        self._is_made = False
 
     def address(self, name: str) -> str:
         """Return the final path or URL of a file."""
         return f"{self._url}/{name}"
 
     def begin(self) -> Path:
-        """Return a new folder on disk in which to make the files."""
-        try:
+        """Return a new folder on disk in which to make the files, after a look whether the place takes any."""
+        with reaching(self._url, "written"):
             self._system, self._root = fsspec.url_to_fs(self._url)
-        except (ImportError, ValueError) as error:
-            raise StorageError(f"{self._url} cannot be written: {error}", path=self._url) from error
+            self._try_out(f"{self._root}/.isomix-{make_id()}")
         return Path(tempfile.mkdtemp(prefix="isomix-"))
 
     def publish(self, work: Path, names: Sequence[str]) -> None:
         """Move finished files from the working folder to their final names."""
-        self._system.makedirs(self._root, exist_ok=True)
         waiting = {name: f"{self._root}/.{work.name}-{name}" for name in names}
         try:
-            for name, temporary in waiting.items():
-                self._system.put_file(str(work / name), temporary)
-            for name, temporary in waiting.items():
-                self._system.mv(temporary, f"{self._root}/{name}")
+            with reaching(self._url, "written"):
+                for name, temporary in waiting.items():
+                    self._system.put_file(str(work / name), temporary)
+                for name, temporary in waiting.items():
+                    self._system.mv(temporary, f"{self._root}/{name}")
         except BaseException:
             for temporary in waiting.values():
-                with suppress(OSError):
+                with suppress(Exception):  # the first error is the one to tell
                     self._system.rm_file(temporary)
             raise
+        self._is_made = False
 
     def clean(self, work: Path) -> None:
-        """Remove the working folder."""
+        """Remove the working folder, and one made over there for files that never came."""
         shutil.rmtree(work, ignore_errors=True)
+        if self._is_made:
+            with suppress(Exception):  # somebody else has put a file there, or the place is gone
+                self._system.rmdir(self._root)
+
+    def _try_out(self, path: str) -> None:
+        """Write and delete an empty object: that a place cannot be reached is better told before hours of work."""
+        try:
+            self._system.pipe_file(path, b"")
+        except FileNotFoundError:
+            self._system.makedirs(self._root, exist_ok=True)
+            self._is_made = True
+            self._system.pipe_file(path, b"")
+        self._system.rm_file(path)
 
 
 def open_place(folder: str | Path) -> Folder | Remote:

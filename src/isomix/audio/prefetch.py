@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
+
+from isomix.audio.one_thread import OneThread
 
 T = TypeVar("T")
 
@@ -27,7 +28,7 @@ def prefetch(items: Generator[T, None, None], ahead: int = 2) -> Generator[T, No
     """
     end = object()
     try:
-        with ThreadPoolExecutor(1, thread_name_prefix="isomix-decoder") as decoder:
+        with OneThread("isomix-decoder") as decoder:
             waiting = deque(decoder.submit(next, items, end) for _ in range(ahead))
             while (item := waiting.popleft().result()) is not end:
                 waiting.append(decoder.submit(next, items, end))

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike
 from isomix.audio.blocks import Audio
 from isomix.audio.decoders import ArraySource, AudioSource, AvSource, Opener, SndfileSource
 from isomix.audio.intake import SNIFF_BYTES, Kind, get_kind
+from isomix.audio.url import reaching
 from isomix.domain.limits import Limits
 from isomix.errors import InvalidOptions, ObjectNotFound, StorageError
 
@@ -121,14 +122,7 @@ def _opener(source: str | Path | bytes | BinaryIO, resources: ExitStack) -> tupl
 
 def _path_opener(path: str, resources: ExitStack) -> tuple[str, Opener]:
     if "://" in path:
-        try:
-            with fsspec.open(path, "rb") as file:
-                local = _copy(path, file, resources)
-        except FileNotFoundError as error:
-            raise ObjectNotFound(f"there is nothing at {path}", path=path) from error
-        except (OSError, ImportError, ValueError) as error:
-            hint = 'pip install "isomix[s3]" or "isomix[http]"' if isinstance(error, ImportError) else ""
-            raise StorageError(f"{path} cannot be read: {error}", hint=hint, path=path) from error
+        local = _fetch(path, resources)
         return path, lambda: local
     try:
         is_file, what = Path(path).is_file(), "is not a file" if Path(path).exists() else "does not exist"
@@ -137,6 +131,15 @@ def _path_opener(path: str, resources: ExitStack) -> tuple[str, Opener]:
     if not is_file:
         raise ObjectNotFound(f"{path} {what}", hint="name an audio file", path=path)
     return path, lambda: path
+
+
+def _fetch(url: str, resources: ExitStack) -> str:
+    with reaching(url, "read"):
+        try:
+            with fsspec.open(url, "rb") as file:
+                return _copy(url, file, resources)
+        except FileNotFoundError as error:
+            raise ObjectNotFound(f"there is nothing at {url}", path=url) from error
 
 
 def _copy(name: str, file: IO[bytes] | BinaryIO, resources: ExitStack) -> str:

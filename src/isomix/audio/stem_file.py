@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import soundfile
 from isomix.audio.blocks import Audio
 from isomix.audio.decoders import BLOCK_SAMPLES
 from isomix.audio.formats import FileFormat, Stored
+from isomix.audio.one_thread import OneThread
 from isomix.errors import IntegrityError
 
 WAITING_BLOCKS = 2
@@ -55,10 +56,10 @@ class StemFile:
             **file_format.quality,
         )
         self._checksum = 0
+        self._waiting: deque[Future[None]] = deque()
         self._file = self._create()
         self._spool = path.with_suffix(".spool").open("wb+") if file_format.can_clip else None
-        self._encoder = ThreadPoolExecutor(1, thread_name_prefix="isomix-encoder")
-        self._waiting: deque[Future[None]] = deque()
+        self._encoder = OneThread("isomix-encoder")
 
     @property
     def peak(self) -> float:

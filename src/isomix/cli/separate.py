@@ -28,7 +28,7 @@ def add_separate(parser: argparse.ArgumentParser) -> None:
         "--output",
         default="separated",
         metavar="DIR",
-        help="writes DIR/<input>/<stem>.<format>, over what is there; two inputs of one name keep their endings",
+        help="default: separated; writes DIR/INPUT/STEM.FORMAT over what is there; equal names keep their endings",
     )
     parser.add_argument("--stems", help="only these, by commas; also accompaniment and residual")
     parser.add_argument("--format", default="wav", help="wav (default), flac, mp3 or ogg")

@@ -114,14 +114,14 @@ class Outcome:
         As they were chosen.
     null_error_db : float or None
         Energy of the mixture minus the stems against the mixture's, in dB; None where it is not known.
-    gain_db : float
-        Shared gain on the stored stems.
-    seconds : float
-        Wall seconds of the work.
+    gain_db, seconds : float
+        Shared gain on the stored stems; wall seconds of the work.
     notes : tuple of str
         What a careful reader should know.
     reused : bool
         Whether the stems were copied from an equal separation.
+    weights : str
+        What tells the files of the model's weights from others; empty for a model without any.
     """
 
     device: str = ""
@@ -132,6 +132,7 @@ class Outcome:
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
     reused: bool = False
+    weights: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the facts in values that JSON can hold."""

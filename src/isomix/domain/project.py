@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from pathlib import PurePosixPath
 
 import attrs
 
@@ -19,6 +20,8 @@ class ProjectStatus(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
 
+
+_LOWEST_BYTES_PER_SECOND = 32_000 / 8
 
 STATUS_OF: Mapping[JobState, ProjectStatus] = {
     JobState.QUEUED: ProjectStatus.PROCESSING,
@@ -57,6 +60,11 @@ class Mixture:
     channels: int
     duration: float | None
 
+    @property
+    def longest_seconds(self) -> float:
+        """Seconds that it may last: by its header, or else at a bit rate below which nobody stores music."""
+        return self.size_bytes / _LOWEST_BYTES_PER_SECOND if self.duration is None else self.duration
+
 
 @attrs.frozen(kw_only=True)
 class Project:
@@ -90,6 +98,25 @@ class Project:
     job_id: str
     job_state: JobState = JobState.QUEUED
     version: int = 0
+
+    @property
+    def title(self) -> str:
+        """Its name without the ending."""
+        return PurePosixPath(self.name).stem
+
+    def name_file(self, stem: str, file_format: str) -> str:
+        """Return what a stem's file is called where people save it.
+
+        Examples
+        --------
+        >>> from datetime import datetime
+        >>> mixture = Mixture(key="", kind="mp3", size_bytes=0, sha256="", sample_rate=1, channels=1, duration=None)
+        >>> Project(
+        ...     id="p", owner="o", name="song.mp3", mixture=mixture, created_at=datetime(2026, 1, 1), job_id="j"
+        ... ).name_file("drums", "flac")
+        'song - drums.flac'
+        """
+        return f"{self.title} - {stem}.{file_format}"
 
     @property
     def status(self) -> ProjectStatus:

@@ -15,6 +15,9 @@ from isomix.evaluation.ratios import DistortionMeter
 from isomix.evaluation.recordings import Pairing, Recordings, list_recordings
 from isomix.evaluation.scores import Evaluation, StemScores
 
+_LEVEL_GAP_DB = 6.0
+"""SI-SDR beyond SDR by as much in every stem: three quarters of the error is level."""
+
 
 def evaluate(references: Recordings, estimates: Recordings, *, bss_eval: bool = False) -> Evaluation:
     """Compare stems with the true ones.
@@ -71,9 +74,8 @@ def evaluate(references: Recordings, estimates: Recordings, *, bss_eval: bool = 
     if bss_eval and samples:
         scores = _add_bss_eval(scores, meters, sample_rate)
     silent = tuple(f"the reference {name} is silent" for name, found in scores.items() if found.sdr_db is None)
-    return Evaluation(
-        stems=scores, sample_rate=sample_rate, duration=samples / sample_rate, notes=pairing.notes + silent
-    )
+    notes = pairing.notes + silent + _note_levels(scores)
+    return Evaluation(stems=scores, sample_rate=sample_rate, duration=samples / sample_rate, notes=notes)
 
 
 class _Meter:
@@ -111,6 +113,14 @@ def _add_bss_eval(
         sample_rate,
     )
     return {name: attrs.evolve(stem, bss_eval=found.get(name)) for name, stem in scores.items()}
+
+
+def _note_levels(scores: Mapping[str, StemScores]) -> tuple[str, ...]:
+    """Note a gain that all estimates share, which SDR holds against them."""
+    gaps = [stem.si_sdr_db - stem.sdr_db for stem in scores.values() if stem.si_sdr_db is not None and stem.sdr_db]
+    if not gaps or min(gaps) < _LEVEL_GAP_DB:
+        return ()
+    return ("all estimates have another level than the references: SDR counts that, SI-SDR does not",)
 
 
 def _has_parts(names: Mapping[str, object]) -> bool:

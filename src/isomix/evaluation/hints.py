@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
+from numpy.typing import NDArray
 
 from isomix.audio.blocks import Audio
 from isomix.domain.stems import ACCOMPANIMENT, RESIDUAL, VOCALS
@@ -24,6 +25,8 @@ ALIKE_DB = 20.0
 """A stem that is the mixture, scaled, but for 1% of its energy, is taken for the mixture."""
 NULL_ERROR_DB = -20.0
 """Stems that miss more than 1% of the mixture's energy do not sum to it."""
+CLIPPED_RUN = 3
+"""As many samples at full scale after each other were cut off; one may be a peak that was turned down to fit."""
 _FULL_SCALE = 1 - 2**-15
 _ALWAYS_SILENT = 1.0
 
@@ -41,7 +44,7 @@ class StemHints:
     silence_ratio : float
         Share of tenths of a second whose RMS is below -60 dBFS, 0 to 1.
     clipped_samples : int
-        Samples, of all channels, at full scale or beyond.
+        Samples, of all channels, beyond full scale, or at it three or more times in a row.
     """
 
     mixture_si_sdr_db: float | None
@@ -59,6 +62,9 @@ class Hints:
     null_error_db : float or None
         Energy of the mixture minus the sum of the stems against the mixture's, -120 to 120 dB; None if both are
         silent. A residual is not summed, nor an accompaniment beside its parts.
+    level_db : float or None
+        Level of the sum of the stems against the mixture's, if the stems, raised by as much, sum to it and do not as
+        they are: isomix lowers all files of a recording together if one would clip. None otherwise.
     stems : mapping of str to StemHints
         By name.
     sample_rate : int
@@ -68,6 +74,7 @@ class Hints:
     """
 
     null_error_db: float | None
+    level_db: float | None
     stems: Mapping[str, StemHints]
     sample_rate: int
     duration: float
@@ -76,7 +83,9 @@ class Hints:
     def warnings(self) -> tuple[str, ...]:
         """What deserves a look; nothing of it need be a fault."""
         found = []
-        if self.null_error_db is not None and self.null_error_db > NULL_ERROR_DB:
+        if self.level_db is not None:
+            found.append(f"the stems sum to the mixture at {self.level_db:+.2f} dB: they share a gain")
+        elif self.null_error_db is not None and self.null_error_db > NULL_ERROR_DB:
             found.append(f"the stems do not sum to the mixture: the null error is {self.null_error_db:.1f} dB")
         for name, stem in self.stems.items():
             if stem.equals_mixture:
@@ -84,13 +93,14 @@ class Hints:
             if stem.silence_ratio == _ALWAYS_SILENT:
                 found.append(f"{name} is silent throughout")
             if stem.clipped_samples:
-                found.append(f"{name} has {stem.clipped_samples} samples at full scale or beyond")
+                found.append(f"{name} is clipped, or beyond full scale: samples: {stem.clipped_samples}")
         return tuple(found)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything in values that JSON can hold."""
         return {
             "null_error_db": self.null_error_db,
+            "level_db": self.level_db,
             "stems": {name: attrs.asdict(stem) for name, stem in self.stems.items()},
             "sample_rate": self.sample_rate,
             "duration_seconds": self.duration,
@@ -157,7 +167,7 @@ def inspect_stems(mixture: Recording, stems: Recordings) -> Hints:
     """
     recordings = list_recordings(stems)
     summed = _list_summed(recordings)
-    energy = error = 0.0
+    meter = _SumMeter()
     samples = 0
     with open_alike(
         {f"the {MIXTURE}": mixture} | {f"the stem {name}": stem for name, stem in recordings.items()}
@@ -168,13 +178,12 @@ def inspect_stems(mixture: Recording, stems: Recordings) -> Hints:
             named = dict(zip(recordings, parts, strict=True))
             for name, part in named.items():
                 meters[name].add(whole, part)
-            missing = np.subtract(whole, sum(named[name] for name in summed), dtype=np.float64)
-            energy += float(np.square(whole, dtype=np.float64).sum())
-            error += float(np.square(missing).sum())
+            meter.add(whole, np.sum([named[name] for name in summed], axis=0, dtype=np.float64))
             samples += whole.shape[1]
     sample_rate = opened[0].sample_rate
     return Hints(
-        null_error_db=ratio_db(error, energy),
+        null_error_db=meter.null_error_db,
+        level_db=meter.level_db,
         stems={name: meter.hints for name, meter in meters.items()},
         sample_rate=sample_rate,
         duration=samples / sample_rate,
@@ -189,6 +198,32 @@ def _list_summed(names: Mapping[str, object]) -> list[str]:
     return summed
 
 
+class _SumMeter:
+    """Measures the sum of the stems beside the mixture."""
+
+    def __init__(self) -> None:
+        self._mixture = self._sum = self._both = self._error = 0.0
+
+    def add(self, mixture: Audio, total: NDArray[np.float64]) -> None:
+        self._mixture += float(np.square(mixture, dtype=np.float64).sum())
+        self._sum += float(np.square(total).sum())
+        self._both += float((mixture * total).sum())
+        self._error += float(np.square(mixture - total).sum())
+
+    @property
+    def null_error_db(self) -> float | None:
+        return ratio_db(self._error, self._mixture)
+
+    @property
+    def level_db(self) -> float | None:
+        as_it_is = self.null_error_db
+        if as_it_is is None or as_it_is <= NULL_ERROR_DB or self._both <= 0:
+            return None
+        # Least squares: the gain that the sum needs, and what is then left of the mixture.
+        at_best = ratio_db(max(self._mixture - self._both**2 / self._sum, 0.0), self._mixture)
+        return None if at_best is None or at_best > NULL_ERROR_DB else 20 * float(np.log10(self._sum / self._both))
+
+
 class _StemMeter:
     """Measures one stem beside the mixture."""
 
@@ -199,7 +234,7 @@ class _StemMeter:
 
     def add(self, mixture: Audio, stem: Audio) -> None:
         self._alike.add(mixture, stem)
-        self._clipped += int((np.abs(stem) >= _FULL_SCALE).sum())
+        self._clipped += _count_clipped(stem)
         starts = np.arange(0, stem.shape[1], self._frame)
         energies = np.add.reduceat(np.square(stem, dtype=np.float64).mean(axis=0), starts)
         sizes = np.diff(starts, append=stem.shape[1])
@@ -215,3 +250,14 @@ class _StemMeter:
             silence_ratio=self._silent / self._frames if self._frames else _ALWAYS_SILENT,
             clipped_samples=self._clipped,
         )
+
+
+def _count_clipped(stem: Audio) -> int:
+    magnitudes = np.abs(stem)
+    is_full = np.pad(magnitudes >= _FULL_SCALE, ((0, 0), (CLIPPED_RUN - 1, CLIPPED_RUN - 1)))
+    samples = stem.shape[1]
+    in_run = np.zeros(stem.shape, bool)
+    for first in range(CLIPPED_RUN):  # a sample is in a run if any window of that length around it is full
+        window = [is_full[:, first + step : first + step + samples] for step in range(CLIPPED_RUN)]
+        in_run |= np.logical_and.reduce(window)
+    return int((in_run | (magnitudes > 1)).sum())

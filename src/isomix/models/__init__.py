@@ -13,8 +13,9 @@ from isomix.models.archive import Bundle
 from isomix.models.bundling import bundle
 from isomix.models.catalog import ModelInfo, get_info
 from isomix.models.importing import import_bundle
-from isomix.models.pulling import import_weights, is_here, pull
+from isomix.models.pulling import is_here, pull
 from isomix.models.removing import Removal, remove
+from isomix.models.taking import import_weights
 from isomix.models.verifying import FileReport, verify
 from isomix.plugins import list_models
 from isomix.settings import get_weights_dir

@@ -97,7 +97,7 @@ def _install(file: IO[bytes], digest: str, store: WeightsStore) -> Bundle:
             store.publish(entry, temporary / WEIGHTS_FOLDER / entry, temporary)
         for member in bundle.files:
             if member.name.partition("/")[0] not in entries:
-                _move(temporary / WEIGHTS_FOLDER / member.name, store.folder / member.name, member.sha256 or "")
+                move(temporary / WEIGHTS_FOLDER / member.name, store.folder / member.name, member.sha256 or "")
     return bundle
 
 
@@ -147,8 +147,16 @@ def _check_entries(bundle: Bundle, folder: Path) -> list[str]:
     return entries
 
 
-def _move(source: Path, target: Path, sha256: str) -> None:
-    """Put a file in its place, and its digest beside it, by which it is verified from now on."""
+def move(source: Path, target: Path, sha256: str) -> None:
+    """Put a file in its place, and its digest beside it, by which it is verified from now on.
+
+    Parameters
+    ----------
+    source, target : Path
+        Where it is and where it goes, on one disk.
+    sha256 : str
+        Its digest.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     get_digest_path(target).unlink(missing_ok=True)
     source.replace(target)

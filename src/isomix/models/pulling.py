@@ -1,4 +1,4 @@
-"""Bring a model's weights onto this machine, from the network or from a user's folder."""
+"""Bring a model's weights onto this machine from the network."""
 
 from __future__ import annotations
 
@@ -41,27 +41,6 @@ def pull(
     options["offline"] = options.get("offline", False) or offline_requested()
     asked = EngineOptions(on_progress=on_progress, **options)
     open_engine(installed().get_spec(model, asked), asked).close()
-
-
-def import_weights(model: str, source: str | Path, *, weights_dir: str | Path | None = None) -> None:
-    """Take a model's weights from a file, folder or archive of the user's, and keep them.
-
-    Parameters
-    ----------
-    model : str
-        Whose weights they are.
-    source : path
-        Where they are.
-    weights_dir : path, optional
-        The weights folder; None for the environment's or the platform's.
-
-    Raises
-    ------
-    WeightsUnavailable
-        If they are not there, or are others.
-    """
-    options = EngineOptions(repo=source, keep=True, weights_dir=weights_dir, offline=True)
-    open_engine(installed().get_spec(model, options), options).close()
 
 
 def is_here(model: str, *, weights_dir: str | Path | None = None) -> bool:

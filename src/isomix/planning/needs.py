@@ -20,7 +20,7 @@ from isomix.models.store import WeightsStore
 from isomix.planning.leaves import Leaf
 from isomix.planning.networks import DEMUCS
 from isomix.runtime.choice import Choice, Evidence
-from isomix.runtime.machine import choose_runtime, has_accelerator
+from isomix.runtime.machine import check_device, choose_runtime, has_accelerator
 
 SPLEETER = "isomix.backends.spleeter."
 HPSS = "isomix.backends.hpss."
@@ -115,6 +115,7 @@ def choose_setting(leaf: Leaf) -> Setting:
     """
     factory, options = leaf.spec.factory, leaf.options
     if factory.startswith(HPSS):
+        check_device(options)
         return Setting("cpu", "scipy", "float32")
     if factory.startswith(SPLEETER):
         return _to_setting(leaf, choose_runtime(leaf.spec.name, options, get_evidence(leaf.spec.name)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -40,6 +41,25 @@ def estimate_file_bytes(file_format: FileFormat, channels: int, sample_rate: int
     return round(plain * _FLAC_RATIO) if file_format.format == "flac" else plain + _HEADER_BYTES
 
 
+def estimate_disk_bytes(file_format: FileFormat, channels: int, sample_rate: int, duration: float) -> int:
+    """Return what one stem takes on the disk while it is made: where the format clips, its samples as float32 as well.
+
+    Parameters
+    ----------
+    file_format, channels, sample_rate, duration
+        As for `estimate_file_bytes`.
+
+    Examples
+    --------
+    >>> estimate_disk_bytes(FileFormat.of("wav"), 2, 44100, 10.0) - estimate_file_bytes(
+    ...     FileFormat.of("wav"), 2, 44100, 10.0
+    ... )
+    3528000
+    """
+    spool = round(duration * sample_rate) * channels * _MEMORY_BYTES if file_format.can_clip else 0
+    return spool + estimate_file_bytes(file_format, channels, sample_rate, duration)
+
+
 def count_kept_bytes(stems: int, channels: int, sample_rate: int) -> int:
     """Return the bytes that stems in memory take for each second.
 
@@ -52,17 +72,16 @@ def count_kept_bytes(stems: int, channels: int, sample_rate: int) -> int:
 
 
 def find_free_bytes(output: str) -> int | None:
-    """Return the room on the disk of a folder, made or not; None where that is unknown, as at a URL.
+    """Return the room on the disk where files for a folder, made or not, or a URL are made; None if it is unknown.
 
     Parameters
     ----------
     output : str
         A path or a URL.
     """
-    if "://" not in output:
-        path = Path(output).absolute()
-        with suppress(OSError):  # the disk does not say: the separation will
-            return shutil.disk_usage(next(place for place in (path, *path.parents) if place.exists())).free
+    path = Path(tempfile.gettempdir() if "://" in output else output).absolute()
+    with suppress(OSError):  # the disk does not say: the separation will
+        return shutil.disk_usage(next(place for place in (path, *path.parents) if place.exists())).free
     return None
 
 

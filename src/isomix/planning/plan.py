@@ -47,7 +47,10 @@ class Plan:
     format, encoding : str or None
         Of the files; None for stems in memory, or where the format has no choice.
     output_bytes : int or None
-        Size of the stems, in files or in memory: exact for wav, an estimate for compressed formats.
+        Size of the stems in files, exact for wav, an estimate for compressed formats; or of what stays in memory, the
+        residual among it.
+    disk_bytes : int or None
+        Room that the files take while they are made, which is more where the format clips; None for stems in memory.
     warnings : tuple of str
         What may go wrong, or differ from what is expected.
     """
@@ -72,6 +75,7 @@ class Plan:
     format: str | None
     encoding: str | None
     output_bytes: int | None
+    disk_bytes: int | None = None
     warnings: tuple[str, ...] = ()
 
     @property
@@ -138,7 +142,10 @@ class Plan:
         if self.output is None:
             return f"{len(self.stems)} stems in memory, {_size(self.output_bytes)}"
         kind = " ".join(filter(None, (self.format, self.encoding)))
-        return f"{len(self.stems)} stems in {self.output}, {kind}, {_size(self.output_bytes)}"
+        size = _size(self.output_bytes)
+        if self.disk_bytes != self.output_bytes:
+            size += f" ({_size(self.disk_bytes)} while they are made)"
+        return f"{len(self.stems)} stems in {self.output}, {kind}, {size}"
 
 
 def _seconds(seconds: float | None) -> str:

@@ -21,7 +21,13 @@ from isomix.planning.leaves import Leaf, list_leaves
 from isomix.planning.measuring import Request
 from isomix.planning.needs import Setting, check_packages, choose_setting, count_missing_bytes
 from isomix.planning.networks import Network, list_networks
-from isomix.planning.output import count_kept_bytes, estimate_file_bytes, find_free_bytes, find_free_memory_bytes
+from isomix.planning.output import (
+    count_kept_bytes,
+    estimate_disk_bytes,
+    estimate_file_bytes,
+    find_free_bytes,
+    find_free_memory_bytes,
+)
 from isomix.planning.plan import Plan
 from isomix.planning.rough import Rough, guess
 from isomix.separation import DEFAULT_MODEL, resolve, suggesting_another_model
@@ -255,8 +261,8 @@ def _count_kept(work: _Work, recording: _Recording) -> int:
 
 
 def _to_plan(work: _Work, recording: _Recording, estimate: _Estimate) -> Plan:
-    output_bytes = _count_output_bytes(work, recording)
-    shortages = _list_shortages(recording.output, output_bytes, estimate.peak_bytes)
+    output_bytes, disk_bytes = _count_output_bytes(work, recording)
+    shortages = _list_shortages(recording.output, disk_bytes, estimate.peak_bytes)
     is_file = recording.output is not None
     return Plan(
         model=work.spec.name,
@@ -279,6 +285,7 @@ def _to_plan(work: _Work, recording: _Recording, estimate: _Estimate) -> Plan:
         format=recording.file_format.format if is_file else None,
         encoding=recording.file_format.encoding if is_file else None,
         output_bytes=output_bytes,
+        disk_bytes=disk_bytes,
         warnings=(
             *recording.warnings,
             *estimate.warnings,
@@ -287,20 +294,24 @@ def _to_plan(work: _Work, recording: _Recording, estimate: _Estimate) -> Plan:
     )
 
 
-def _count_output_bytes(work: _Work, recording: _Recording) -> int | None:
+def _count_output_bytes(work: _Work, recording: _Recording) -> tuple[int | None, int | None]:
+    """Return the size of what comes out, and the room on a disk that it takes meanwhile; None where unknown."""
     if recording.duration is None:
-        return None
-    shape = (recording.channels, recording.sample_rate)
+        return None, None
     if recording.output is None:
-        return round(count_kept_bytes(len(work.stems.names), *shape) * recording.duration)
-    return len(work.stems.names) * estimate_file_bytes(recording.file_format, *shape, recording.duration)
+        return round(_count_kept(work, recording) * recording.duration), None
+    count, shape = len(work.stems.names), (recording.channels, recording.sample_rate, recording.duration)
+    return (
+        count * estimate_file_bytes(recording.file_format, *shape),
+        count * estimate_disk_bytes(recording.file_format, *shape),
+    )
 
 
-def _list_shortages(output: str | None, output_bytes: int | None, peak_bytes: int | None) -> list[str]:
+def _list_shortages(output: str | None, disk_bytes: int | None, peak_bytes: int | None) -> list[str]:
     shortages = []
     memory, disk = find_free_memory_bytes(), None if output is None else find_free_bytes(output)
     if memory is not None and peak_bytes is not None and peak_bytes > memory:
         shortages.append(f"about {peak_bytes / 1e6:.0f} MB of memory are needed, {memory / 1e6:.0f} MB are free")
-    if disk is not None and output_bytes is not None and output_bytes > disk:
-        shortages.append(f"about {output_bytes / 1e6:.0f} MB will be written, {disk / 1e6:.0f} MB are free on the disk")
+    if disk is not None and disk_bytes is not None and disk_bytes > disk:
+        shortages.append(f"about {disk_bytes / 1e6:.0f} MB will be written, {disk / 1e6:.0f} MB are free on the disk")
     return shortages

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from isomix.domain.options import EngineOptions
+from isomix.errors import EngineUnavailable
 from isomix.runtime.choice import Choice, Evidence, Machine, choose
 
 _DRIVERS = ("/dev/nvidiactl", "/dev/nvhost-ctrl", "/dev/dxg", "/dev/kfd")
@@ -76,6 +77,32 @@ def has_accelerator() -> bool:
     from isomix.runtime.torch import list_devices
 
     return list_devices()[0] != "cpu"
+
+
+def check_device(options: EngineOptions) -> None:
+    """Refuse a device that is not there, before anything is fetched for it. What OpenVINO runs on, it says itself.
+
+    Raises
+    ------
+    EngineUnavailable
+        Naming the devices that are there.
+
+    Examples
+    --------
+    >>> check_device(EngineOptions(device="cpu"))
+    """
+    if options.device in ("auto", "cpu") or options.runtime == "openvino":
+        return
+    try:
+        from isomix.runtime.torch import choose_device
+    except ImportError as error:
+        raise EngineUnavailable(
+            f"there is no device {options.device!r}: PyTorch, which would know it, is not installed",
+            hint="device='cpu' needs none",
+            device=options.device,
+            devices=("cpu",),
+        ) from error
+    choose_device(options.device)
 
 
 def get_resident_bytes() -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from contextlib import ExitStack
-from pathlib import Path, PurePath
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -133,7 +133,7 @@ def render_export(ports: Ports, status: Status, mix: Mix, file_format: FileForma
         return Export(
             Path(sink.paths["mix"]),
             resources.pop_all(),
-            filename=f"{PurePath(status.project.name).stem} (mix).{file_format.format}",
+            filename=f"{status.project.title} (mix).{file_format.format}",
             duration=(stop - start) / first.sample_rate,
             peak=sink.peaks["mix"],
             gain_db=gain_db,

@@ -27,10 +27,10 @@ class Reusable:
     stems: tuple[Stem, ...]
 
 
-def find_reusable(work: UnitOfWork, job: Job) -> Reusable | None:
-    """Return an equal separation of the same owner whose stems are there, or None."""
+def find_reusable(work: UnitOfWork, job: Job, weights: str) -> Reusable | None:
+    """Return an equal separation of the same owner, by the weights of now, whose stems are there; or None."""
     equal = work.jobs.find_equal(job.owner, job.fingerprint)
-    if equal is None:
+    if equal is None or equal.outcome is None or equal.outcome.weights != weights:
         return None
     stems = tuple(stem for stem in work.stems.list_of_project(equal.project_id) if stem.job_id == equal.id)
     return Reusable(equal, stems) if stems else None

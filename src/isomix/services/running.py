@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -31,7 +32,7 @@ from isomix.errors import (
     StorageError,
 )
 from isomix.ports import Ports
-from isomix.services.engines import EnginePool
+from isomix.services.engines import EnginePool, identify_weights
 from isomix.services.heartbeat import Heartbeat, make_timeout
 from isomix.services.jobs import Change, change_job, send
 from isomix.services.reusing import find_reusable, reuse
@@ -113,23 +114,26 @@ class JobRunner:
             self._ports.events.publish(job.project_id)
 
     def _attempt(self, job: Job, heartbeat: Heartbeat) -> None:
+        weights = identify_weights(job.recipe.model)
         with self._ports.database.read() as work:
             project = work.projects.get(job.project_id)
-            equal = find_reusable(work, job)
+            equal = find_reusable(work, job, weights)
         if equal is not None:
             with suppress(ObjectNotFound):  # it was deleted just now: then the work is done
                 return self._finish(job, *reuse(self._ports, job, equal))
         started = time.monotonic()
-        stems, outcome, samples = self._separate(job, project, heartbeat)
+        stems, outcome, samples = self._separate(job, project, weights, heartbeat)
         outcome = attrs.evolve(outcome, seconds=time.monotonic() - started)
         return self._finish(job, stems, outcome, samples)
 
-    def _separate(self, job: Job, project: Project, heartbeat: Heartbeat) -> tuple[list[Stem], Outcome, int]:
+    def _separate(
+        self, job: Job, project: Project, weights: str, heartbeat: Heartbeat
+    ) -> tuple[list[Stem], Outcome, int]:
         store, mixture = self._ports.store, project.mixture
         with (
             store.local_file(mixture.key, mixture.sha256) as path,
             store.make_staging() as folder,
-            self._engines.lend(job.recipe, heartbeat.hear) as separator,
+            self._engines.lend(job.recipe, weights, heartbeat.hear) as (separator, weights),
             separator.open_pipe(
                 path,
                 name=project.name,
@@ -151,6 +155,7 @@ class JobRunner:
                 null_error_db=_finite(pipe.null_error_db),
                 gain_db=stored.gain_db,
                 notes=pipe.notes,
+                weights=weights,
             )
             return stems, outcome, pipe.position
 
@@ -189,9 +194,9 @@ class JobRunner:
 
     def _choose_end(self, job: Job, heartbeat: Heartbeat, error: Exception) -> Change:
         fence = job.fence
+        if heartbeat.reason == "stopped" or not _can_start_threads():
+            return lambda job, now: job.give_back(fence, now)
         if isinstance(error, SeparationCancelled):
-            if heartbeat.reason == "stopped":
-                return lambda job, now: job.give_back(fence, now)
             if heartbeat.reason == "timed_out":
                 failure = Failure.from_error(make_timeout(job))
                 return lambda job, now: job.fail(fence, now, failure)
@@ -222,7 +227,8 @@ class JobRunner:
                     raise
                 time.sleep(0.2)
             else:
-                send(self._ports, ended, delay_seconds=0.0 if self._stopping.is_set() else RETRY_DELAY_SECONDS)
+                if _can_start_threads():  # or else it waits for another process
+                    send(self._ports, ended, delay_seconds=0.0 if self._stopping.is_set() else RETRY_DELAY_SECONDS)
                 return
 
     def _has_succeeded(self, job: Job) -> bool:
@@ -249,6 +255,19 @@ class JobRunner:
 def _finite(null_error_db: float | None) -> float | None:
     """Return a null error that JSON can hold: stems that sum bit for bit have one of minus infinity."""
     return None if null_error_db is None else max(null_error_db, SILENCE_DB)
+
+
+def _can_start_threads() -> bool:
+    """Tell whether this process can do work at all: Python shutting down refuses threads, and so what needs them.
+
+    That is before any ``atexit`` hook has stopped the job, and comes as the error of whatever was refused.
+    """
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(int)
+    except RuntimeError:
+        return False
+    return True
 
 
 def _name(job: Job, error: Exception) -> Exception:

@@ -79,7 +79,7 @@ def make_job(project_id: str, owner: str, mixture: Mixture, order: tuple[Recipe,
         recipe=recipe,
         fingerprint=recipe.fingerprint(mixture.sha256, made_of),
         route=settings.get_route(recipe.model),
-        timeout_seconds=max(settings.timeout_seconds, mixture.duration or 0.0),
+        timeout_seconds=max(settings.timeout_seconds, mixture.longest_seconds),
         created_at=facts["created_at"],
         enqueued_at=facts["created_at"],
     )

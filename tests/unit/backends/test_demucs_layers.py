@@ -44,7 +44,7 @@ def separate(network: Any) -> torch.Tensor:
         {"depth": 4, "bottom_channels": 64, "t_layers": 5},
         {"dconv_depth": 2, "dconv_comp": 4},
         {"t_layers": 0},
-        {"stride": 2, "kernel_size": 4, "nfft": 512, "depth": 2},
+        {"stride": 2, "kernel_size": 4, "nfft": 512, "depth": 2, "t_layers": 0},
         {"t_norm_out": False},
         {"dconv_mode": 3},
         {"norm_starts": 1},

@@ -69,6 +69,7 @@ def test_building_a_network_draws_no_random_numbers(tmp_path: Path, kind: str) -
     assert all(torch.equal(tensor, expected[name]) for name, tensor in network.state_dict().items())
 
 
+@pytest.mark.slow
 def test_building_a_network_does_not_wait_for_torchs_compiler(tmp_path: Path) -> None:
     """A second of imports that nothing here uses stays out of the way to the first stem."""
     path = save_network(tmp_path, "net", "htdemucs")

@@ -119,6 +119,7 @@ def serve(monkeypatch: pytest.MonkeyPatch, folder: Path, signature: str, kind: s
     return path
 
 
+@pytest.mark.slow
 def test_a_network_in_the_legacy_cache_needs_no_network(
     elsewhere: Path, no_socket: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,6 +132,7 @@ def test_a_network_in_the_legacy_cache_needs_no_network(
     assert not no_socket
 
 
+@pytest.mark.slow
 def test_a_network_in_the_hub_cache_needs_no_network(elsewhere: Path, no_socket: list[object]) -> None:
     """What Demucs has downloaded from the hub before is found."""
     from test_demucs_loading import save_safetensors
@@ -155,6 +157,7 @@ def test_a_hub_name_that_is_nowhere_is_named(elsewhere: Path, no_socket: list[ob
         isomix_find_engine("hf://somebody/htdemucs_x", EngineOptions())
 
 
+@pytest.mark.slow
 def test_a_download_is_verified_kept_and_reported(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file comes once, under its final name only when it is whole, and progress is told."""
     monkeypatch.setattr(weights.Library, "_hub_sources", lambda self, name: iter(()))
@@ -239,6 +242,7 @@ def test_names_that_are_not_demucs_own_are_left_to_others(elsewhere: Path) -> No
     assert isomix_find_engine("htdemucs", EngineOptions(repo=elsewhere / "nowhere")) is None
 
 
+@pytest.mark.slow
 def test_a_published_signature_is_a_model(
     elsewhere: Path, no_socket: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:

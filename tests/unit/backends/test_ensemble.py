@@ -96,6 +96,7 @@ def open_toys(weights, **options) -> EnsembleEngine:
     weight=st.floats(0.01, 100),
     shifts=st.integers(0, 2),
 )
+@pytest.mark.slow
 def test_an_ensemble_of_one_is_that_model(samples, block_samples, length, weight, shifts):
     """Bit for bit, whatever the model does at its segments' borders, and whatever it weighs."""
     spec = toy("one", length, (length + 1) // 2, factory=f"{__name__}:Squarer")

@@ -139,8 +139,9 @@ def test_a_batch_equals_its_segments():
     np.testing.assert_array_equal(engine.separate(batch), np.stack(alone))
 
 
-def test_what_was_not_chosen_is_recorded():
+def test_what_was_not_chosen_is_recorded(monkeypatch):
     """Device and precision of the result are those of numpy, whatever was asked for a cascade."""
+    monkeypatch.setattr("isomix.runtime.torch.list_devices", lambda: ["cuda:0", "cpu"])
     engine = open_hpss(SPEC, EngineOptions(device="cuda", precision="bfloat16"))
     assert (engine.device, engine.precision, engine.runtime) == ("cpu", "float32", "scipy")
 

@@ -134,6 +134,7 @@ def find_member(packed: Path, offset: int) -> str | None:
 
 
 @pytest.mark.parametrize("mask", [0x01, 0x20, 0x80])
+@pytest.mark.slow
 def test_a_flipped_bit_anywhere_is_refused_by_name(packed: Path, tmp_path: Path, mask: int) -> None:
     """At every single offset of a bundle a flipped bit is refused, naming the member it lies in; nothing arrives."""
     whole, damaged = packed.read_bytes(), tmp_path / "damaged.zip"

@@ -17,11 +17,13 @@ from isomix.domain.keys import make_id
 SAMPLE_RATE = 44100
 
 
-def make_recording(seconds: float, *, seed: int = 0, file_format: str = "WAV", level: float = 0.2) -> bytes:
+def make_recording(
+    seconds: float, *, seed: int = 0, file_format: str = "WAV", subtype: str = "PCM_16", level: float = 0.2
+) -> bytes:
     """Return stereo noise as a file."""
     audio = level * np.random.default_rng(seed).standard_normal((round(seconds * SAMPLE_RATE), 2)).clip(-4, 4)
     file = io.BytesIO()
-    soundfile.write(file, audio, SAMPLE_RATE, format=file_format, subtype="PCM_16")
+    soundfile.write(file, audio, SAMPLE_RATE, format=file_format, subtype=subtype)
     return file.getvalue()
 
 

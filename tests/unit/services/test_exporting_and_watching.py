@@ -100,6 +100,7 @@ def test_what_cannot_be_mixed_is_refused(studio: Studio, recording: bytes) -> No
         studio.export(failed.id)
 
 
+@pytest.mark.slow
 def test_watchers_see_a_project_grow(open_studio: Callable[..., Studio]) -> None:
     """Progress never falls within an attempt, something can be played before the end, the last word is final."""
     studio = open_studio(queue="background", model="testing:slow-200ms")
@@ -152,3 +153,12 @@ def test_another_owners_project_is_not_there(studio: Studio, recording: bytes) -
             call()
     assert studio.projects("ben") == []
     assert [mine.id for mine in studio.projects("ann")] == [project.id]
+
+
+def test_a_signed_address_saves_a_stem_under_the_songs_title(
+    studio: Studio, recording: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ending of the uploaded file is not part of it."""
+    monkeypatch.setattr(type(studio.ports.store), "sign_url", lambda _, __, ___, filename: filename)
+    project = studio.upload(recording, filename="song.one.mp3")
+    assert studio.stem_url(project.id, "drums") == "song.one - drums.flac"

@@ -108,6 +108,7 @@ def test_a_finished_job_cannot_be_cancelled(studio: Studio, recording: bytes) ->
     assert studio.status(project.id).status is ProjectStatus.READY
 
 
+@pytest.mark.slow
 def test_a_job_that_takes_too_long_fails(open_studio: Callable[..., Studio]) -> None:
     """It is stopped between two segments and tells its limit."""
     studio = open_studio(model="testing:slow-3000ms", timeout_seconds=1, lease_seconds=2)
@@ -116,12 +117,27 @@ def test_a_job_that_takes_too_long_fails(open_studio: Callable[..., Studio]) -> 
     assert (status.error.code, status.job.attempts) == ("job_timed_out", 1)
 
 
+@pytest.mark.slow
 def test_a_long_recording_has_as_much_time_as_it_lasts(open_studio: Callable[..., Studio]) -> None:
     """Half a second of work a second of audio is in time, though more than the timeout in all."""
     studio = open_studio(model="testing:slow-500ms", timeout_seconds=1, lease_seconds=2)
     assert studio.status(studio.upload(make_recording(4)).id).status is ProjectStatus.READY
 
 
+def test_a_recording_of_unknown_length_has_as_much_time_as_it_may_last(
+    open_studio: Callable[..., Studio],
+) -> None:
+    """Five seconds of MP3 at 32 kbit/s or more, without a tag that tells them, get at least five seconds."""
+    recording = bytearray(make_recording(5, file_format="MP3", subtype="MPEG_LAYER_III"))
+    tag = max(recording.find(b"Xing"), recording.find(b"Info"))
+    recording[tag : tag + 4] = bytes(4)
+    studio = open_studio(timeout_seconds=1)
+    project = studio.upload(bytes(recording))
+    assert project.mixture.duration is None
+    assert 5 <= studio.status(project.id).job.timeout_seconds <= 8 * len(recording) / 32_000
+
+
+@pytest.mark.slow
 def test_an_engine_that_hangs_fails_its_job(
     open_studio: Callable[..., Studio], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -268,6 +284,7 @@ def test_stems_beyond_full_scale_share_one_gain_and_the_mix_undoes_it(studio: St
     assert np.abs(mixed - mixture).max() < 4 * 2 / 32768
 
 
+@pytest.mark.slow
 def test_previews_can_be_played_while_the_separation_runs(open_studio: Callable[..., Studio]) -> None:
     """The manifest grows before the job ends, and every segment in it is there and in its place."""
     studio = open_studio(queue="background", model="testing:slow-200ms")
@@ -299,6 +316,7 @@ def test_peaks_are_there_when_the_project_is_ready(studio: Studio, recording: by
     assert facts["length"] * facts["samples_per_pixel"] >= 3 * 44100
 
 
+@pytest.mark.slow
 def test_a_studio_that_closes_gives_its_job_back(open_studio: Callable[..., Studio], tmp_path: Path) -> None:
     """The next one takes it up again, without a counted attempt, and ends it."""
     places = {"database": f"sqlite:///{tmp_path}/studio.db", "storage": str(tmp_path / "objects")}

@@ -16,6 +16,7 @@ from isomix.backends.demucs.weights import Library
 from isomix.domain.options import EngineOptions
 from isomix.engine import EngineSpec
 from isomix.errors import InvalidOptions, WeightsUnavailable
+from isomix.runtime.machine import check_device
 
 
 def open_demucs(spec: EngineSpec, options: EngineOptions) -> DemucsEngine:
@@ -43,6 +44,7 @@ def open_demucs(spec: EngineSpec, options: EngineOptions) -> DemucsEngine:
         If the options ask for commercial use.
     """
     spec.check_licence(options)
+    check_device(options)
     files = _Files(spec.name, options)
     if options.repo or not any(release.name == spec.name for release in RELEASES):
         spec = files.describe()
@@ -72,7 +74,10 @@ def describe(name: str, options: EngineOptions) -> EngineSpec:
     ------
     WeightsUnavailable
         If it is nowhere.
+    EngineUnavailable
+        If the device that is asked for is missing; nothing has been fetched then.
     """
+    check_device(options)
     return _Files(name, options).describe()
 
 

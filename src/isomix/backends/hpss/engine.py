@@ -15,6 +15,7 @@ from isomix.audio.blocks import Audio
 from isomix.backends.hpss.masks import low_mask, percussive_mask
 from isomix.backends.hpss.stft import Spectrum, Stft
 from isomix.engine import EngineSpec, SeparationEngine
+from isomix.runtime.machine import check_device
 
 if TYPE_CHECKING:
     from isomix.domain.options import EngineOptions
@@ -39,8 +40,8 @@ BASS_WIDTH_OCTAVES = 1.5
 class HpssEngine(SeparationEngine):
     """Weight-free separation into drums, bass and other, which sum to the mixture.
 
-    It computes on the CPU in float32 whatever device and precision are asked for, and says so in its attributes: in a
-    cascade they are meant for the network before it.
+    It computes on the CPU in float32 whatever precision and device (of those that are there) are asked for, and says so
+    in its attributes: in a cascade they are meant for the network before it.
 
     Parameters
     ----------
@@ -103,5 +104,11 @@ def open_hpss(spec: EngineSpec, options: EngineOptions) -> HpssEngine:
     Returns
     -------
     HpssEngine
+
+    Raises
+    ------
+    EngineUnavailable
+        If the device that is asked for is not there.
     """
+    check_device(options)
     return HpssEngine(spec, options)

@@ -12,7 +12,7 @@ from isomix.domain.options import EngineOptions
 from isomix.engine import EngineSpec
 from isomix.models.manifest import Manifest
 from isomix.models.store import WeightsStore
-from isomix.runtime.machine import choose_runtime
+from isomix.runtime.machine import check_device, choose_runtime
 
 if TYPE_CHECKING:
     from isomix.backends.spleeter.network import SpleeterNetwork
@@ -82,6 +82,7 @@ def get_weights(model: str, options: EngineOptions) -> Path:
 
 def _open_network(model: str, options: EngineOptions) -> OpenVinoNetwork | TorchNetwork:
     choice = choose_runtime(model, options, get_evidence(model))
+    check_device(options)
     path = get_weights(model, options)
     family, bins = get_variant(model)
 

@@ -19,7 +19,6 @@ from isomix.domain.stems import StemPlan
 from isomix.engine import EngineSpec, SeparationEngine
 from isomix.pipe import Pipe
 from isomix.plugins import installed, open_engine
-from isomix.progress import make_listener
 from isomix.settings import offline_requested
 from isomix.testing.conformance.rules import Broken
 from isomix.testing.conformance.signals import noise, ratio_db
@@ -136,7 +135,7 @@ class Subject:
         engine = engine or self.engine
         plan = StemPlan.of(self.spec.name, self.spec.stems, engine.stems)
         with open_source((mixture, sample_rate or self.spec.sample_rate)) as source:
-            pipe = Pipe(source, engine, plan, make_listener(None), CancelToken())
+            pipe = Pipe(source, engine, plan, lambda _: None, CancelToken())
             blocks = [np.stack([block.stems[name] for name in engine.stems]) for block in pipe.blocks()]
         return np.concatenate([np.zeros((len(engine.stems), pipe.channels, 0), np.float32), *blocks], axis=-1)
 

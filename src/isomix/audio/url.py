@@ -1,0 +1,42 @@
+"""What lies at fsspec URLs: the door where whatever a file system's library raises is translated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from isomix.errors import IsomixError, StorageError
+
+_REMEDIES: tuple[tuple[type[Exception], str], ...] = (
+    (ImportError, 'pip install "isomix[s3]" or "isomix[http]"'),
+    (FileNotFoundError, "does the bucket or folder exist?"),
+    (PermissionError, "do the credentials allow it?"),
+    (NotImplementedError, "that kind of place cannot be used so"),
+    (Exception, "do the address, the credentials and the endpoint fit?"),
+)
+
+
+@contextmanager
+def reaching(url: str, what: str) -> Iterator[None]:
+    """Translate what comes from the other side of a URL.
+
+    Parameters
+    ----------
+    url : str
+        The place.
+    what : str
+        What is being done to it, as in ``"read"``.
+
+    Raises
+    ------
+    StorageError
+        With the cause chained.
+    """
+    try:
+        yield
+    except (IsomixError, MemoryError):
+        raise
+    except Exception as error:  # each fsspec library has exceptions of its own
+        reason = str(error) or type(error).__name__
+        hint = next(remedy for kind, remedy in _REMEDIES if isinstance(error, kind))
+        raise StorageError(f"{url} cannot be {what}: {reason}", hint=hint, path=url) from error
