@@ -2,7 +2,7 @@
 
 Shows: choosing a model, writing files, reading streams of a .stem.mp4, the null error.
 Run:   make demo
-Needs: a network on the first run, for 74 MB.
+Needs: a network on the first run, for 80 MB.
 See:   demo-output/ for the stems.
 """
 
