@@ -300,7 +300,9 @@ def peak_bytes(segments: int) -> int:
 def test_memory_does_not_grow_with_length():
     """Ten times the mixture costs the same memory: nothing queues up between the parts."""
     peak_bytes(5)
-    assert peak_bytes(200) < 1.1 * peak_bytes(20)
+    # The least of three: some other test's thread may allocate meanwhile, and that is counted, too.
+    short, long = (min(peak_bytes(pieces) for _ in range(3)) for pieces in (20, 200))
+    assert long < 1.1 * short
 
 
 def test_the_shipped_cascade_fits_hpss():
