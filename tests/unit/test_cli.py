@@ -15,7 +15,7 @@ import pytest
 import soundfile
 
 import isomix
-from isomix.cli import main
+from isomix.cli import main, studio
 
 RATE = 44100
 
@@ -261,3 +261,13 @@ def test_notes_are_warnings_on_standard_error(tmp_path, capsys):
     arguments = ["separate", str(tmp_path / "surround.wav"), "-m", "hpss", "-q", "-o", str(tmp_path / "out")]
     assert main(arguments) == 0
     assert "warning: " in capsys.readouterr().err
+
+
+def test_the_doctor_does_not_call_broken_what_is_not_installed(capsys, monkeypatch, tmp_path):
+    """Without the studio's packages the doctor says so once, looks no further, makes no file and is content."""
+    find_spec = studio.find_spec
+    monkeypatch.setattr(studio, "find_spec", lambda name: None if name == "sqlalchemy" else find_spec(name))
+    monkeypatch.setenv("ISOMIX_DATA_DIR", str(tmp_path / "data"))
+    assert main(["doctor"]) == 0
+    assert 'studio       not installed: pip install "isomix[studio]"' in capsys.readouterr().out
+    assert not (tmp_path / "data").exists()

@@ -109,11 +109,13 @@ def _sweep(choices: argparse.Namespace) -> int:
 def _doctor(choices: argparse.Namespace) -> int:
     """Print a line a thing, and return 1 if one of them is broken."""
     print(f"isomix       {__version__} on Python {sys.version.split()[0]}")
-    for extra, modules in _EXTRAS.items():
-        missing = [module for module in modules if find_spec(module) is None]
-        print(f"{extra:<12} " + (f'not installed: pip install "isomix[{extra}]"' if missing else "installed"))
+    installed = {extra: all(map(find_spec, modules)) for extra, modules in _EXTRAS.items()}
+    for extra, is_here in installed.items():
+        print(f"{extra:<12} " + ("installed" if is_here else f'not installed: pip install "isomix[{extra}]"'))
     weights = get_weights_dir()
     print(f"weights      {weights}: " + _describe_folder(weights))
+    if not installed["studio"]:
+        return 0
     settings = _settings(choices)
     return _examine_studio(attrs.evolve(settings, auto_upgrade=False))
 

@@ -118,7 +118,7 @@ class Plan:
             "networks": f"\n{'':<12} ".join(map(self._tell, self.networks)),
             "runs on": ", ".join(dict.fromkeys(chosen)),
             "time": self._tell_time(),
-            "memory": f"{_size(self.peak_bytes)} at most ({self.estimate})",
+            "memory": "unknown" if self.peak_bytes is None else f"{_size(self.peak_bytes)} at most ({self.estimate})",
             "download": "nothing" if self.download_bytes == 0 else _size(self.download_bytes),
             "licence": f"{self.licence}; commercial use: {self.commercial_use}",
             "output": self._tell_output(),
