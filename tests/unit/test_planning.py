@@ -348,6 +348,7 @@ def test_what_was_measured_is_known_later(calibrated):
     assert plans[0].peak_bytes > 10**7
 
 
+@pytest.mark.slow
 def test_other_stems_are_guessed_from_the_nearest(calibrated):
     """A calibration of the same model for other stems is better than none, but rough; of another model it is none."""
     near = isomix.plan(silence(100), "testing:slow-50ms", stems=["bass"], weights_dir=calibrated)
@@ -356,6 +357,7 @@ def test_other_stems_are_guessed_from_the_nearest(calibrated):
     assert isomix.plan(silence(100), "testing:tiny", weights_dir=calibrated).separate_seconds is None
 
 
+@pytest.mark.slow
 def test_only_the_calibration_folder_is_written(calibrated):
     """One small file is all that calibrating leaves; damaged, it is as good as absent."""
     (kept,) = (path for path in calibrated.rglob("*") if path.is_file())
