@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager
+from typing import Any
 
 from isomix.domain.options import LICENCE_POLICIES, PRECISIONS, RUNTIMES
 from isomix.errors import IsomixError
-
-if TYPE_CHECKING:
-    from isomix.progress import Bar
+from isomix.progress import Listener, listening
 
 EXIT_FAILED, EXIT_CALLER, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -45,16 +42,9 @@ def get_engine_options(choices: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-@contextmanager
-def open_bar(choices: argparse.Namespace) -> Iterator[Bar | None]:
+def open_bar(choices: argparse.Namespace) -> AbstractContextManager[Listener]:
     """Give a progress bar where somebody can see it."""
-    if choices.quiet or not sys.stderr.isatty():
-        yield None
-        return
-    from isomix.progress import Bar
-
-    with closing(Bar()) as bar:
-        yield bar
+    return listening(not choices.quiet and sys.stderr.isatty())
 
 
 def tell(error: IsomixError) -> int:

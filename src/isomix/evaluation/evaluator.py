@@ -117,7 +117,8 @@ def _add_bss_eval(
 
 def _note_levels(scores: Mapping[str, StemScores]) -> tuple[str, ...]:
     """Note a gain that all estimates share, which SDR holds against them."""
-    gaps = [stem.si_sdr_db - stem.sdr_db for stem in scores.values() if stem.si_sdr_db is not None and stem.sdr_db]
+    told = [(stem.sdr_db, stem.si_sdr_db) for stem in scores.values()]
+    gaps = [si_sdr_db - sdr_db for sdr_db, si_sdr_db in told if sdr_db is not None and si_sdr_db is not None]
     if not gaps or min(gaps) < _LEVEL_GAP_DB:
         return ()
     return ("all estimates have another level than the references: SDR counts that, SI-SDR does not",)

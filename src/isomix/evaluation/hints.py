@@ -253,11 +253,8 @@ class _StemMeter:
 
 
 def _count_clipped(stem: Audio) -> int:
-    magnitudes = np.abs(stem)
-    is_full = np.pad(magnitudes >= _FULL_SCALE, ((0, 0), (CLIPPED_RUN - 1, CLIPPED_RUN - 1)))
-    samples = stem.shape[1]
-    in_run = np.zeros(stem.shape, bool)
-    for first in range(CLIPPED_RUN):  # a sample is in a run if any window of that length around it is full
-        window = [is_full[:, first + step : first + step + samples] for step in range(CLIPPED_RUN)]
-        in_run |= np.logical_and.reduce(window)
+    magnitudes, samples, margin = np.abs(stem), stem.shape[1], CLIPPED_RUN - 1
+    is_full = np.pad(magnitudes >= _FULL_SCALE, ((0, 0), (margin, margin)))
+    begins_run = np.logical_and.reduce([is_full[:, step : step + samples + margin] for step in range(CLIPPED_RUN)])
+    in_run = np.logical_or.reduce([begins_run[:, step : step + samples] for step in range(CLIPPED_RUN)])
     return int((in_run | (magnitudes > 1)).sum())

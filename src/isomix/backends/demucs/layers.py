@@ -25,6 +25,9 @@ from demucs.transformer import MyGroupNorm
 from torch import nn
 from torch.nn import functional
 
+FORM = 2
+"""To be raised whenever this file makes other operations of a network: what was compiled before is not taken then."""
+
 
 def rewrite_layers(network: Any) -> Any:
     """Return a transformer whose layers are rewritten; it shares the weights of the one that is given.

@@ -15,7 +15,7 @@ import torch
 
 from isomix.audio.blocks import Audio
 from isomix.backends.demucs.halves import Core, SplitNetwork, can_split, spectrum_shape
-from isomix.backends.demucs.layers import rewrite_layers
+from isomix.backends.demucs.layers import FORM, rewrite_layers
 from isomix.domain.options import EngineOptions
 from isomix.models.store import WeightsStore
 from isomix.runtime.cache import read_cached, write_cached
@@ -116,7 +116,7 @@ class Runner:
             weights=[digest],
             shapes=[spectrum_shape(network, package.channels, samples), (1, package.channels, samples)],
             build=lambda: Core(prepare(rewrite_layers(network))),
-            form=2,
+            form=FORM,
             exact=[f"decoder.{len(network.decoder) - 1}", f"tdecoder.{len(network.tdecoder) - 1}"],
         )
 
