@@ -8,7 +8,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from isomix.audio.blocks import Audio
+from isomix.audio.blocks import Audio, interleave
 from isomix.errors import InvalidOptions
 
 Stored: TypeAlias = NDArray[Any]
@@ -37,6 +37,8 @@ _BYTES_PER_SAMPLE = {"PCM_16": 2, "PCM_24": 3, "FLOAT": 4}
 _MP3_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _OGG_HIGHEST_RATE_HZ = 200_000
 """Beyond it, libvorbis ends the process."""
+_PACKED_AT_ONCE = 32768
+"""Samples whose steps between float and integer stay in the cache."""
 
 
 def _flac_holds(sample_rate: int) -> bool:
@@ -111,28 +113,33 @@ class FileFormat:
         """The numpy type in which samples are handed to libsndfile, and read back without any rounding."""
         return {"int16": "int16", "int24": "int32"}.get(self.encoding or "", "float32")
 
-    def quantise(self, audio: Audio) -> Stored:
-        """Round samples to the encoding: to the nearest step, values beyond full scale to the last.
+    def pack(self, audio: Audio) -> Stored:
+        """Turn samples into what libsndfile is given: interleaved, and rounded to the encoding.
 
-        libsndfile's own conversion rounds down, which adds half a step of DC, and is an order of magnitude slower.
+        They are rounded to the nearest step, values beyond full scale to the last. libsndfile's own conversion rounds
+        down, which adds half a step of DC, and is an order of magnitude slower.
 
         Parameters
         ----------
-        audio : ndarray, float32
-            Any shape.
+        audio : ndarray of shape (channels, samples), float32
 
         Returns
         -------
-        ndarray of the same shape
+        ndarray of shape (samples, channels)
             int16; int32 with 24 bits at the top; or float32 as it is.
         """
         if self.stored_dtype == "float32":
-            return audio
+            return interleave(audio)
+        packed = np.empty(audio.shape[::-1], self.stored_dtype)
         steps = 1 << (15 if self.encoding == "int16" else 23)
-        scaled = audio * np.float32(steps)
-        np.rint(scaled, out=scaled)
-        np.clip(scaled, -steps, steps - 1, out=scaled)
-        return scaled.astype(np.int16) if self.encoding == "int16" else scaled.astype(np.int32) << 8
+        for start in range(0, len(packed), _PACKED_AT_ONCE):
+            part = audio[:, start : start + _PACKED_AT_ONCE] * np.float32(steps)
+            np.rint(part, out=part)
+            np.clip(part, -steps, steps - 1, out=part)
+            packed[start : start + _PACKED_AT_ONCE] = interleave(part.astype(self.stored_dtype))
+        if self.encoding == "int24":
+            packed <<= 8
+        return packed
 
     def container(self, samples: int | None, channels: int) -> str:
         """Return the name of the container for libsndfile, for a recording of this size."""

@@ -104,7 +104,7 @@ class OverlapAdd:
     Parameters
     ----------
     run : callable
-        ``(batch, channels, samples)`` to ``(batch, stems, channels, samples)``.
+        ``(batch, channels, samples)`` to ``(batch, stems, channels, samples)``: new arrays, which the stream changes.
     segmentation : Segmentation
         The cut.
     channels, stems : int
@@ -165,7 +165,7 @@ class OverlapAdd:
 
     def _settle(self, piece: Piece, output: Audio) -> Iterator[Audio]:
         offset = piece.start - piece.read_start
-        self._join.add(output[..., offset : offset + piece.stop - piece.start])
+        self._join.add(np.require(output[..., offset : offset + piece.stop - piece.start], requirements="W"))
         block = self._join.settle(min(piece.start + self._cut.hop, self._input.end))
         if block.shape[-1]:
             yield block
@@ -197,38 +197,35 @@ class OverlapAdd:
 
 
 class _Join:
-    """Accumulates overlapping segments and gives out what no later segment can change."""
+    """Joins overlapping segments and gives out what no later segment can change.
+
+    Segments are its own: the overlap is worked out in place, and what comes out are views. Nothing is copied.
+    """
 
     def __init__(self, cut: Segmentation, shape: tuple[int, int], start: int) -> None:
         self._is_mean = cut.window == "triangular"
         self._window = triangular_window(cut.length)
-        self._sum: Audio = np.zeros((*shape, cut.length), np.float32)
-        self._weight: NDArray[np.float32] = np.zeros(cut.length, np.float32)
+        self._waiting: Audio = np.zeros((*shape, 0), np.float32)
+        self._weight: NDArray[np.float32] = np.zeros(0, np.float32)
         self._start = start
-        self._covered = 0
 
     def add(self, segment: Audio) -> None:
-        """Join the segment that starts where the settled samples end."""
-        samples = segment.shape[-1]
-        old = min(self._covered, samples)
-        target, weight = self._sum[..., :samples], self._weight[:samples]
+        """Join the segment that starts where the settled samples end and reaches at least as far as those waiting."""
+        old, weight = self._waiting.shape[-1], self._window[: segment.shape[-1]].copy()
+        overlap: Audio = segment[..., :old]
+        weight[:old] += self._weight
         if self._is_mean:
-            weight += self._window[:samples]
-            target[..., :old] += (segment[..., :old] - target[..., :old]) * (self._window[:old] / weight[:old])
-        else:
-            target[..., :old] += segment[..., :old]
-        target[..., old:] = segment[..., old:]
-        self._covered = max(self._covered, samples)
+            overlap -= self._waiting
+            overlap *= self._window[:old] / weight[:old]
+        overlap += self._waiting
+        self._waiting, self._weight = segment, weight
 
     def settle(self, stop: int) -> Audio:
-        """Return a copy of the samples up to an absolute position, without any before zero, and move on."""
+        """Return the samples up to an absolute position, without any before zero, and move on."""
         count = max(stop - self._start, 0)
-        out = self._sum[..., min(max(-self._start, 0), count) : count].copy()
-        for array in (self._sum, self._weight):
-            array[..., : array.shape[-1] - count] = array[..., count:]
-            array[..., array.shape[-1] - count :] = 0
+        out = self._waiting[..., min(max(-self._start, 0), count) : count]
+        self._waiting, self._weight = self._waiting[..., count:], self._weight[count:]
         self._start += count
-        self._covered = max(self._covered - count, 0)
         return out
 
 

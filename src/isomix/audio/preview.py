@@ -94,7 +94,6 @@ class PreviewSink:
 
     def _encode(self, name: str, audio: Audio) -> Path:
         path = self._folder / f"{name}-{self._index}.{FORMAT.format}"
-        stored = np.ascontiguousarray(FORMAT.quantise(audio * _GAIN).T)
         with as_storage_error(str(self._folder)):
-            soundfile.write(path, stored, self._sample_rate, format="FLAC", subtype=FORMAT.subtype)
+            soundfile.write(path, FORMAT.pack(audio * _GAIN), self._sample_rate, format="FLAC", subtype=FORMAT.subtype)
         return path

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import soxr
 
-from isomix.audio.blocks import Audio
+from isomix.audio.blocks import Audio, interleave
 from isomix.errors import UnsupportedFormat
 
 _HALF_POWER = float(np.sqrt(0.5))
@@ -53,7 +53,7 @@ class Resampler:
         if self._stream is None:
             return block
         rows = block.reshape(int(np.prod(self._shape)), block.shape[-1])
-        done = self._stream.resample_chunk(np.ascontiguousarray(rows.T), last=last)
+        done = self._stream.resample_chunk(interleave(rows), last=last)
         return np.ascontiguousarray(done.T).reshape(*self._shape, -1)
 
 

@@ -174,9 +174,9 @@ class FileSink:
         """Verify every file, move all to their names and return the shared gain in dB."""
         with as_storage_error(self._place.name):
             for file in self._files.values():
-                file.drain()
-            self._check_not_empty()
+                file.end()
             peak = max(self.peaks.values())
+            self._check_not_empty()
             gain = 1.0 / peak if self._format.can_clip and peak > 1.0 else 1.0
             for sealing in [file.seal(gain) for file in self._files.values()]:
                 sealing.result()

@@ -58,6 +58,7 @@ class StemFile:
         self._checksum = 0
         self._waiting: deque[Future[None]] = deque()
         self._file = self._create()
+        self._spooled_samples: list[int] = []
         self._spool = path.with_suffix(".spool").open("wb+") if file_format.can_clip else None
         self._encoder = OneThread("isomix-encoder")
 
@@ -72,13 +73,13 @@ class StemFile:
         self._wait_for(WAITING_BLOCKS)
         self._waiting.append(self._encoder.submit(self._encode, block))
 
-    def drain(self) -> None:
-        """Wait until everything that was taken is encoded."""
-        self._wait_for(0)
-        self._file.close()
+    def end(self) -> None:
+        """Close the file behind what was taken; in the background."""
+        self._waiting.append(self._encoder.submit(self._file.close))
 
     def seal(self, gain: float) -> Future[None]:
-        """Encode again with a gain if it is not 1, and read the file back; in the background."""
+        """Encode again with a gain if it is not 1, and read the file back; in the background. The file has ended."""
+        self._wait_for(0)
         return self._encoder.submit(self._seal, gain)
 
     def discard(self) -> None:
@@ -96,34 +97,36 @@ class StemFile:
             self._waiting.popleft().result()
 
     def _encode(self, block: Audio) -> None:
-        columns = np.ascontiguousarray(block.T)
-        self._peak = max(self._peak, float(columns.max(initial=0.0)), -float(columns.min(initial=0.0)))
-        self.samples += len(columns)
-        self._store(columns)
+        self._peak = max(self._peak, float(block.max(initial=0.0)), -float(block.min(initial=0.0)))
+        self.samples += block.shape[1]
+        self._store(block)
         if self._spool is not None:
-            columns.tofile(self._spool)
+            self._spooled_samples.append(block.shape[1])
+            for row in block:
+                self._spool.write(np.ascontiguousarray(row).data)
 
-    def _store(self, columns: Audio) -> None:
-        stored = self._format.quantise(columns)
+    def _store(self, block: Audio) -> None:
+        stored = self._format.pack(block)
         self._checksum = zlib.crc32(stored.data, self._checksum)
         self._file.write(stored)
 
     def _seal(self, gain: float) -> None:
         if gain != 1.0:
             self._checksum, self._file = 0, self._create()
-            for columns in self._spooled():
-                self._store(columns * np.float32(gain))
+            for block in self._read_spool():
+                self._store(block * np.float32(gain))
             self._file.close()
         if self._format.encoding == "float32":
             _forget_time(self._path)
         self._verify()
 
-    def _spooled(self) -> Iterator[Audio]:
+    def _read_spool(self) -> Iterator[Audio]:
         if self._spool is None:
             raise IntegrityError(f"{self._path.name} kept no samples to encode again", path=str(self._path))
         self._spool.seek(0)
-        while len(values := np.fromfile(self._spool, np.float32, BLOCK_SAMPLES * self._channels)):
-            yield values.reshape(-1, self._channels)
+        for samples in self._spooled_samples:
+            values = np.fromfile(self._spool, np.float32, self._channels * samples)
+            yield values.reshape(self._channels, samples)
 
     def _verify(self) -> None:
         """Decode what was written to its end: its length must be right, and without loss every value."""

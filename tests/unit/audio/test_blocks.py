@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isomix.audio.blocks import SampleBuffer
+from isomix.audio.blocks import SampleBuffer, interleave
 
 
 def ramp(start: int, samples: int) -> np.ndarray:
@@ -67,3 +67,15 @@ def test_a_read_is_a_copy():
     buffer = filled([5])
     buffer.read(0, 5)[:] = 9
     np.testing.assert_array_equal(buffer.read(0, 5), ramp(0, 5))
+
+
+@settings(deadline=None)
+@given(channels=st.integers(1, 3), samples=st.integers(0, 50), dtype=st.sampled_from(["int16", "int32", "float32"]))
+def test_interleaving_transposes_into_a_new_array(channels, samples, dtype):
+    """Samples come out in the order of a file, whatever their type and however the block lies in memory."""
+    whole = np.arange(channels * (samples + 3), dtype=dtype).reshape(channels, -1)
+    block = whole[:, 1 : samples + 1]
+    out = interleave(block)
+    np.testing.assert_array_equal(out, block.T)
+    assert out.flags.c_contiguous
+    assert not np.shares_memory(out, whole)
