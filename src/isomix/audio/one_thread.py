@@ -19,6 +19,7 @@ class OneThread(Executor):
 
     A `ThreadPoolExecutor` takes nothing more once the main thread has ended, which is before any ``atexit`` hook can
     stop whoever uses it: what is half done then would break off with an error. This one goes on until its owner ends.
+    In a forked process, which has none of its parent's threads, it begins anew.
 
     Parameters
     ----------
@@ -33,9 +34,13 @@ class OneThread(Executor):
     """
 
     def __init__(self, name: str) -> None:
-        self._waiting: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        self._name = name
         self._is_shut = False
-        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._start()
+
+    def _start(self) -> None:
+        self._waiting: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
         self._thread.start()
 
     def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
@@ -47,7 +52,9 @@ class OneThread(Executor):
             After `shutdown`.
         """
         if self._is_shut:
-            raise RuntimeError(f"{self._thread.name} takes nothing after its shutdown")
+            raise RuntimeError(f"{self._name} takes nothing after its shutdown")
+        if not self._thread.is_alive():
+            self._start()
         future: Future[T] = Future()
         self._waiting.put((future, partial(function, *args, **kwargs)))
         return future

@@ -21,6 +21,9 @@ from isomix.errors import IntegrityError
 WAITING_BLOCKS = 2
 """Blocks that may wait for the encoder: enough that the network never waits for it, little memory."""
 
+FLUSHED_BYTES = 1 << 24
+"""Bytes after which the disk is waited for: closing a file waits for all that is left, and its caller with it."""
+
 
 class StemFile:
     """Encodes one stem while the separation runs.
@@ -55,7 +58,7 @@ class StemFile:
             subtype=file_format.subtype,
             **file_format.quality,
         )
-        self._checksum = 0
+        self._checksum = self._unflushed_bytes = 0
         self._waiting: deque[Future[None]] = deque()
         self._file = self._create()
         self._spooled_samples: list[int] = []
@@ -109,6 +112,10 @@ class StemFile:
         stored = self._format.pack(block)
         self._checksum = zlib.crc32(stored.data, self._checksum)
         self._file.write(stored)
+        self._unflushed_bytes += stored.nbytes
+        if self._unflushed_bytes >= FLUSHED_BYTES:
+            self._file.flush()
+            self._unflushed_bytes = 0
 
     def _seal(self, gain: float) -> None:
         if gain != 1.0:

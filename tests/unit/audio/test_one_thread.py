@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import subprocess
 import sys
 import threading
+from typing import Any
 
 import pytest
 
@@ -44,3 +46,21 @@ def test_it_works_while_python_shuts_down() -> None:
     """A hook of ``atexit`` still gets its calls done, where a pool of threads refuses them."""
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "3"
+
+
+def _compute(thread: OneThread, outcome: Any) -> None:
+    outcome.send(thread.submit(len, "abc").result(timeout=10))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+def test_a_forked_process_has_a_thread_of_its_own() -> None:
+    """What was made before a fork works after it, in both processes."""
+    with OneThread("forked") as thread:
+        assert thread.submit(len, "a").result() == 1
+        reader, writer = multiprocessing.Pipe()
+        child = multiprocessing.get_context("fork").Process(target=_compute, args=(thread, writer))
+        child.start()
+        assert reader.poll(20)
+        assert reader.recv() == 3
+        child.join()
+        assert thread.submit(len, "ab").result() == 2

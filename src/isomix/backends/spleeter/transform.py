@@ -1,14 +1,13 @@
 """Spleeter's STFT and its inverse around the masks, in numpy.
 
-What is heavy here is memory traffic, so the frames go through in blocks that stay in the cache, each channel on its
-own thread. (Spleeter: ``spleeter/model/__init__.py``.)
+What is heavy here is memory traffic, so the frames go through in blocks that stay in the cache, two channels at once.
+(Spleeter: ``spleeter/model/__init__.py``.)
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from weakref import finalize
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.fft import irfft, rfft
 
 from isomix.audio.blocks import Audio
+from isomix.audio.one_thread import OneThread
 from isomix.backends.spleeter.catalog import FRAME_SAMPLES, FRAMES, HOP_SAMPLES, SEGMENTATION
 
 Spectra = NDArray[np.complex64]
@@ -34,7 +34,7 @@ _BLOCK = 64
 
 
 class Transform:
-    """Segments to magnitudes, and masks to stems.
+    """Segments to magnitudes, and masks to stems; for one caller at a time.
 
     Parameters
     ----------
@@ -51,6 +51,11 @@ class Transform:
 
     def __init__(self, bins: int) -> None:
         self._bins = bins
+        self._spectra: Spectra = np.empty(0, np.complex64)
+        self._magnitudes: Audio = np.empty(0, np.float32)
+        self._helper = OneThread("isomix-spleeter")
+        # Not when Python ends: what is half done then is still being stopped.
+        finalize(self, self._helper.shutdown, wait=False).atexit = False
 
     def analyse(self, mixture: Audio) -> tuple[Spectra, Audio]:
         """Return the spectra of segments' frames, and their magnitudes.
@@ -63,9 +68,12 @@ class Transform:
         Returns
         -------
         tuple of ndarray of shape (batch, channels, frames, bins), complex64 and float32
+            The same arrays each time, which the next call overwrites: new memory costs more than the work on it.
         """
-        spectra = np.empty((*mixture.shape[:2], FRAMES, self._bins), np.complex64)
-        magnitudes = np.empty(spectra.shape, np.float32)
+        shape = (*mixture.shape[:2], FRAMES, self._bins)
+        if self._spectra.shape != shape:
+            self._spectra, self._magnitudes = np.empty(shape, np.complex64), np.empty(shape, np.float32)
+        spectra, magnitudes = self._spectra, self._magnitudes
 
         def analyse_channel(place: Place) -> None:
             frames = sliding_window_view(mixture[place], FRAME_SAMPLES)[::HOP_SAMPLES]
@@ -73,7 +81,7 @@ class Transform:
                 spectra[place][block] = rfft(frames[block] * WINDOW, overwrite_x=True)[:, : self._bins]
                 np.abs(spectra[place][block], out=magnitudes[place][block])
 
-        _for_each_channel(analyse_channel, mixture)
+        self._for_each_channel(analyse_channel, len(mixture))
         return spectra, magnitudes
 
     def synthesise(self, spectra: Spectra, masks: Audio) -> Audio:
@@ -90,32 +98,44 @@ class Transform:
         -------
         ndarray of shape (batch, stems, channels, samples), float32
         """
-        stems = np.zeros((*masks.shape[:3], FRAMES + _HOPS - 1, HOP_SAMPLES), np.float32)
+        stems = np.empty((*masks.shape[:3], FRAMES + _HOPS - 1, HOP_SAMPLES), np.float32)
 
         def synthesise_channel(place: Place) -> None:
             segment, channel = place
             masked = np.zeros((_BLOCK, FRAME_SAMPLES // 2 + 1), np.complex64)
-            for block in _blocks():
-                for stem, mask in zip(stems[segment, :, channel], masks[segment, :, channel], strict=True):
+            for stem, mask in zip(stems[segment, :, channel], masks[segment, :, channel], strict=True):
+                joined = np.zeros((_BLOCK + _HOPS - 1, HOP_SAMPLES), np.float32)
+                for block in _blocks():
                     np.multiply(spectra[place][block], mask[block], out=masked[:, : self._bins])
-                    _overlap_add(irfft(masked), stem, block.start)
+                    _overlap_add(irfft(masked), joined)
+                    stem[block] = joined[:_BLOCK]
+                    joined[: _HOPS - 1] = joined[_BLOCK:]
+                    joined[_HOPS - 1 :] = 0
+                stem[FRAMES:] = joined[: _HOPS - 1]
 
-        _for_each_channel(synthesise_channel, spectra)
+        self._for_each_channel(synthesise_channel, len(masks))
         return stems.reshape(*masks.shape[:3], SEGMENTATION.length)
 
+    def _for_each_channel(self, work: Callable[[Place], None], segments: int) -> None:
+        """Do the work of each channel of each segment, two at once: numpy and scipy let other threads run."""
 
-def _overlap_add(frames: Audio, stem: Audio, start: int) -> None:
-    """Add windowed frames to a stem of shape ``(hops, HOP_SAMPLES)``, from a hop on."""
+        def do(channel: int) -> None:
+            for segment in range(segments):
+                work((segment, channel))
+
+        helped = self._helper.submit(do, 1)
+        try:
+            do(0)
+        finally:
+            helped.result()  # it works on the same arrays
+
+
+def _overlap_add(frames: Audio, joined: Audio) -> None:
+    """Add windowed frames to a stretch of audio of shape ``(hops, HOP_SAMPLES)``."""
     frames *= _SYNTHESIS_WINDOW
     for hop in range(_HOPS):
-        stem[start + hop : start + hop + len(frames)] += frames[:, hop * HOP_SAMPLES : (hop + 1) * HOP_SAMPLES]
+        joined[hop : hop + len(frames)] += frames[:, hop * HOP_SAMPLES : (hop + 1) * HOP_SAMPLES]
 
 
 def _blocks() -> Iterator[slice]:
     return (slice(start, start + _BLOCK) for start in range(0, FRAMES, _BLOCK))
-
-
-def _for_each_channel(work: Callable[[Place], None], batch: NDArray[Any]) -> None:
-    """Do the work of each channel of each segment, some at once: numpy and scipy let other threads run."""
-    with ThreadPoolExecutor(batch.shape[1]) as pool:
-        list(pool.map(work, np.ndindex(*batch.shape[:2])))
