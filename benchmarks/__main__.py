@@ -9,7 +9,7 @@ import os
 import platform
 from pathlib import Path
 
-NAMES = ("memory", "speed", "planning", "studio", "http", "versus", "anatomy", "charts")
+NAMES = ("memory", "speed", "planning", "studio", "http", "versus", "joins", "anatomy", "charts")
 
 
 def main() -> None:

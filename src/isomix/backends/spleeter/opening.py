@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from isomix.backends.spleeter.catalog import CHANNELS, EXACT_PARTS, FRAMES, get_evidence, get_variant
+from isomix.backends.spleeter.catalog import CHANNELS, EXACT_PARTS, FRAMES, NETWORK_FORM, get_evidence, get_variant
 from isomix.backends.spleeter.engine import SpleeterEngine
 from isomix.backends.spleeter.layout import CONVERTED_FILE, convert_checkpoint
 from isomix.domain.options import EngineOptions
@@ -103,5 +103,6 @@ def _open_network(model: str, options: EngineOptions) -> OpenVinoNetwork | Torch
         shapes=[(1, CHANNELS, FRAMES, bins)],
         build=build,
         exact=EXACT_PARTS,
+        form=NETWORK_FORM,
     )
     return open_network(recipe, choice.precision, WeightsStore(options.weights_dir).folder / "openvino")
