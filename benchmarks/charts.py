@@ -53,11 +53,11 @@ def draw_case(title: str, rows: dict[str, Any]) -> str:
 
 def draw_memory(models: dict[str, Any]) -> str:
     """Draw peak memory against length."""
-    figure, axes = plt.subplots(figsize=(5, 2.5), layout="constrained")
+    figure, axes = plt.subplots(figsize=(6, 2.5), layout="constrained")
     for name, row in models.items():
         axes.plot(row["minutes"], [peak / 1e6 for peak in row["peak_bytes"]], marker="o", label=name)
     axes.set(xlabel="minutes of audio", ylabel="peak memory, MB", ylim=(0, None), title="Memory against length")
-    axes.legend(frameon=False, fontsize=7)
+    figure.legend(frameon=False, fontsize=7, loc="outside right center")
     return save(figure, "memory")
 
 

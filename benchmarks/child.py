@@ -6,7 +6,6 @@ A fresh process is the only honest way to a peak: memory that an earlier run fre
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 import isomix
+from isomix.planning.measuring import get_peak_bytes
 from isomix.testing.engines import pass_through_spec
 
 PASS_THROUGH = "pass-through"
@@ -57,10 +57,8 @@ def main() -> None:
         started, cpu_started = time.monotonic(), time.process_time()
         separation = separator.separate(source, **to)
     wall_seconds = time.monotonic() - started
-    # Linux counts kilobytes, macOS bytes.
-    unit = 1 if sys.platform == "darwin" else 1024
     figures = {
-        "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,
+        "peak_bytes": get_peak_bytes(),
         "wall_seconds": wall_seconds,
         "cpu_seconds": time.process_time() - cpu_started,
         "real_time_factor": separation.duration / wall_seconds,

@@ -19,16 +19,14 @@ KEY = "projects/p1/mixture.wav"
 LARGE_BYTES = 200 << 20
 FLAT_BYTES = 150 << 20
 TRANSFER = """
-import json, resource, sys
+import json, sys
 from pathlib import Path
+from isomix.planning.measuring import get_peak_bytes
 from isomix.storage import open_store
-
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 store = open_store(sys.argv[1], json.loads(sys.argv[2]))
 store.check()
-before = peak()
+before = get_peak_bytes()
 with store.make_staging() as folder:
     with (folder / "large.wav").open("wb") as file:
         file.truncate(int(sys.argv[3]))
@@ -41,7 +39,7 @@ with store.open("a/large.wav") as file:
         total += len(block)
 assert total == int(sys.argv[3])
 store.copy_prefix("a/", "b/")
-print(peak() - before)
+print(get_peak_bytes() - before)
 """
 
 
