@@ -24,8 +24,8 @@ studio: $(READY)  ## open the reference app: upload, listen, mix, export
 test: $(READY)  ## run all tests
 	$(BIN)/pytest
 
-unit: $(READY)  ## run the quick tests
-	$(BIN)/pytest -m "not slow" tests/unit tests/house
+unit: $(READY)  ## run the quick tests, one process for each CPU
+	$(BIN)/pytest -m "not slow" --numprocesses auto --dist worksteal tests/unit
 
 check: $(READY) docs  ## lint, format, types, architecture, documentation
 	$(BIN)/ruff check

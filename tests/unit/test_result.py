@@ -250,6 +250,7 @@ def test_a_notebook_shows_what_no_player_plays():
     assert "no player at 384000 Hz" in page
 
 
+@pytest.mark.slow
 def test_a_notebook_survives_minutes():
     """Two minutes of stereo, more than libvorbis takes in one piece, do not end the process."""
     code = """

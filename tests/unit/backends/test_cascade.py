@@ -297,6 +297,7 @@ def peak_bytes(segments: int) -> int:
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_length():
     """Ten times the mixture costs the same memory: nothing queues up between the parts."""
     peak_bytes(5)

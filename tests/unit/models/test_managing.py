@@ -120,7 +120,7 @@ def flip(path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [(cut, "damaged"), (flip, "damaged"), (Path.unlink, "missing")],
-    ids=lambda value: str(value),
+    ids=["cut short", "flipped", "gone"],
 )
 def test_what_has_happened_to_a_file_is_told(here: Path, change: Callable[[Path], None], expected: str) -> None:
     """A file that is shorter, other or gone is called so; the others are ok, and nothing is changed."""
