@@ -211,14 +211,16 @@ class _Join:
 
     def add(self, segment: Audio) -> None:
         """Join the segment that starts where the settled samples end and reaches at least as far as those waiting."""
-        old, weight = self._waiting.shape[-1], self._window[: segment.shape[-1]].copy()
+        old = self._waiting.shape[-1]
         overlap: Audio = segment[..., :old]
-        weight[:old] += self._weight
         if self._is_mean:
+            weight = self._window[: segment.shape[-1]].copy()
+            weight[:old] += self._weight
             overlap -= self._waiting
             overlap *= self._window[:old] / weight[:old]
+            self._weight = weight
         overlap += self._waiting
-        self._waiting, self._weight = segment, weight
+        self._waiting = segment
 
     def settle(self, stop: int) -> Audio:
         """Return the samples up to an absolute position, without any before zero, and move on."""
