@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from contextlib import ExitStack
 from importlib import import_module
 from typing import cast
@@ -11,7 +12,7 @@ import attrs
 
 from isomix.audio.formats import FileFormat
 from isomix.domain.limits import TIERS, LimitsOf
-from isomix.errors import InvalidOptions, StudioForked
+from isomix.errors import InvalidOptions, QueueUnavailable, StudioForked
 from isomix.events import LocalBus, RedisBus
 from isomix.persistence import open_database
 from isomix.ports import Database, JobQueue, ObjectStore, Ports
@@ -40,6 +41,7 @@ class Composition:
     ports: Ports
     worker: JobWorker | None
     process: int = attrs.field(factory=os.getpid)
+    _closed: threading.Event = attrs.field(factory=threading.Event, init=False, repr=False, eq=False)
 
     def get_ports(self) -> Ports:
         """Return them, to the process that composed them.
@@ -57,6 +59,22 @@ class Composition:
             )
         return self.ports
 
+    def get_open_ports(self) -> Ports:
+        """Return them for a new job, which nothing of this process would run once it is closed.
+
+        Raises
+        ------
+        QueueUnavailable
+            If it is closed.
+        StudioForked
+            If this is another process.
+        """
+        if self._closed.is_set():
+            raise QueueUnavailable(
+                "the studio is closed and takes no jobs", hint="open another", queue=self.ports.queue.name
+            )
+        return self.get_ports()
+
     def close(self) -> None:
         """Give running jobs of this process back, then let go of everything; closing twice is harmless.
 
@@ -64,6 +82,7 @@ class Composition:
         """
         if os.getpid() != self.process:
             return
+        self._closed.set()
         self.ports.queue.close()
         if self.worker is not None:
             self.worker.close()

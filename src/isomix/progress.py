@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -52,7 +53,7 @@ def listening(progress: ProgressLike) -> Iterator[Listener]:
     """Give what to call for what a caller gave; a bar that is made for it is closed in the end, whatever happens."""
     if callable(progress):
         yield progress
-    elif progress:
+    elif progress and sys.stderr is not None:  # a program without a console has none
         with closing(Bar()) as bar:
             yield bar
     else:

@@ -165,6 +165,10 @@ class Separation(Mapping[str, StemAudio]):
     def __contains__(self, name: object) -> bool:
         return name in self._stems
 
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a stem, or something else if there is none of that name."""
+        return self._stems.get(name, default)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._stems)
 
@@ -224,6 +228,8 @@ class Separation(Mapping[str, StemAudio]):
         ------
         UnknownStem
             If a name is not one of the stems.
+        InvalidOptions
+            If a gain is not a number from -120 to 60.
         """
         mixed: Audio = np.zeros((self.channels, self.samples), np.float32)
         for name, gain in linear_gains(self._stems, gains_db, mute=mute, solo=solo).items():
@@ -298,7 +304,7 @@ class Separation(Mapping[str, StemAudio]):
             f"{self.duration:.1f} s of audio in {self.timings['separate'] + self.timings['write']:.1f} s "
             f"({self.real_time_factor:.1f} x real time) by {self.model} on {self.device}"
         )
-        if self.null_error_db is not None:
+        if self.null_error_db is not None and np.isfinite(self.null_error_db):
             lines.append(f"the stems sum to the mixture but for {self.null_error_db:.0f} dB")
         if self.gain_db:
             lines.append(f"all stems were lowered by {-self.gain_db:.2f} dB, so that none clips")

@@ -29,14 +29,18 @@ from isomix.settings import offline_requested
 DEFAULT_MODEL = "htdemucs"
 """The best quality among the models whose weights are published; nothing else is ever taken in its stead."""
 
+_WITHOUT_WEIGHTS = "hpss"
+
 
 @contextmanager
-def suggesting_another_model() -> Iterator[None]:
+def suggesting_another_model(model: str | EngineSpec) -> Iterator[None]:
     """Add to the error of a model that cannot be had which one can."""
     try:
         yield
     except (EngineUnavailable, WeightsUnavailable) as error:
-        another = 'choose another model: `isomix models list` names them, model="hpss" needs no weights'
+        if model == _WITHOUT_WEIGHTS:
+            raise
+        another = f'choose another model: `isomix models list` names them, model="{_WITHOUT_WEIGHTS}" needs no weights'
         error.hint = f"{error.hint}; or {another}" if error.hint else another
         raise
 
@@ -123,7 +127,7 @@ class Separator:
         **options: Unpack[EngineChoices],
     ) -> None:
         started = time.monotonic()
-        with suggesting_another_model(), listening(progress) as listener:
+        with suggesting_another_model(model), listening(progress) as listener:
             self.spec, self._plan, self.options = resolve(model, stems, listener, options)
             self._engine = open_engine(self.spec, self.options)
         self._load_seconds = time.monotonic() - started
@@ -163,6 +167,8 @@ class Separator:
         file_format = FileFormat.of(format, encoding)
         with self.open_pipe(source, stream=stream, progress=progress, cancel=cancel) as pipe:
             with self._sink(pipe, output, file_format) as sink:
+                if isinstance(sink, FileSink):
+                    sink.check_spares(source)
                 started = time.monotonic()
                 for block in pipe.blocks():
                     sink.write(_kept(block, in_memory=output is None))
@@ -280,7 +286,7 @@ class Separator:
             stems = {name: StemAudio(name, rate, duration, None, array) for name, array in sink.arrays.items()}
         return Separation(
             model=self.spec.name,
-            options=self.options,
+            options=attrs.evolve(self.options, on_progress=None),
             device=self.device,
             precision=self.precision,
             runtime=self.runtime,

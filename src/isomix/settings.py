@@ -71,6 +71,27 @@ def _positive(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
         raise InvalidOptions(f"{attribute.name} must be above 0, not {value!r}", option=attribute.name, value=value)
 
 
+def check_model(model: object) -> None:
+    """Refuse a model that is not given by its name: jobs travel to other processes, and only a name does.
+
+    Raises
+    ------
+    InvalidOptions
+        If it is an `isomix.Ensemble`, an `isomix.engine.EngineSpec`, a path or anything else.
+    """
+    if not isinstance(model, str):
+        raise InvalidOptions(
+            f"a studio's model is a name, not {type(model).__name__}",
+            hint="name one of `isomix.list_models()`; `isomix.separate` takes ensembles and specs",
+            option="model",
+            value=type(model).__name__,
+        )
+
+
+def _is_name(_: object, __: attrs.Attribute[Any], value: object) -> None:
+    check_model(value)
+
+
 @attrs.frozen(kw_only=True)
 class StudioSettings:
     """Everything a studio can be told, by arguments or by ``ISOMIX_*`` variables of the same names in capitals.
@@ -116,7 +137,7 @@ class StudioSettings:
     storage: str = attrs.field(factory=_default_storage, converter=str)
     storage_options: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
     queue: str = "background"
-    model: str = "htdemucs"
+    model: str = attrs.field(default="htdemucs", validator=_is_name)
     limits: str = "unlimited"
     routes: Mapping[str, str] = attrs.field(factory=dict)
     device: str = "auto"
@@ -133,16 +154,20 @@ class StudioSettings:
     def from_environment(cls, environment: Mapping[str, str] | None = None, **given: Any) -> StudioSettings:
         """Return settings from ``ISOMIX_*`` variables; arguments that are not None win over them.
 
+        An argument that is text is read as the variable would be.
+
         Raises
         ------
         InvalidOptions
-            If there is no such setting, or a variable cannot be read.
+            If there is no such setting, or a value cannot be read.
 
         Examples
         --------
         >>> settings = StudioSettings.from_environment({"ISOMIX_QUEUE": "inline", "ISOMIX_LEASE_SECONDS": "5"})
         >>> settings.queue, settings.lease_seconds
         ('inline', 5.0)
+        >>> StudioSettings.from_environment({}, routes="htdemucs*=gpu,*=cpu").get_route("htdemucs_ft")
+        'gpu'
         """
         variables = os.environ if environment is None else environment
         names = [field.name for field in attrs.fields(cls)]
@@ -153,10 +178,11 @@ class StudioSettings:
             )
         values: dict[str, Any] = {}
         for name in names:
-            text = variables.get(PREFIX + name.upper())
-            if text:
-                values[name] = _read(name, text)
-        values.update({name: value for name, value in given.items() if value is not None})
+            value, text = given.get(name), variables.get(PREFIX + name.upper())
+            if value is not None:
+                values[name] = _read(name, value, name) if isinstance(value, str) else value
+            elif text:
+                values[name] = _read(name, text, PREFIX + name.upper())
         return cls(**values)
 
     def to_environment(self) -> dict[str, str]:
@@ -201,11 +227,11 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
 }
 
 
-def _read(name: str, text: str) -> Any:
+def _read(name: str, text: str, called: str) -> Any:
     try:
         return _READERS.get(name, str)(text)
     except ValueError as error:
-        raise InvalidOptions(f"{PREFIX}{name.upper()} cannot be read: {error}", option=name, value=text) from error
+        raise InvalidOptions(f"{called} cannot be read: {error}", option=name, value=text) from error
 
 
 def _write(name: str, value: Any) -> str:

@@ -126,13 +126,13 @@ class Studio:
         Parameters
         ----------
         file : path, bytes or binary file
-            WAV, FLAC, MP3 and whatever else the owner's limits allow, told by content; read as a stream.
+            WAV, FLAC, MP3 and whatever else the owner's limits allow, told by content; read as a stream; no URL.
         filename : str, optional
             What people call it.
         owner : str
             Whose it is.
         model : str, optional
-            One of `isomix.list_models`; the setting ``model`` if not given.
+            The name of one of `isomix.list_models`; the setting ``model`` if not given.
         stems : sequence of str, optional
             The stems that are wanted; the model's own if not given.
         **choices
@@ -150,13 +150,14 @@ class Studio:
         QuotaExceeded
             If the owner's quota is used up.
         UnknownModel, UnknownStem, InvalidOptions
-            If a name or an option does not exist.
-        StorageError, PersistenceError
-            If it cannot be kept.
+            If a name or an option does not exist, or something is not of a kind that is taken.
+        StorageError, PersistenceError, QueueUnavailable
+            If it cannot be kept, or the studio is closed.
         """
+        ports = self._composition.get_open_ports()
         order = uploading.make_recipe(model or self.settings.model, stems, **choices)
         project = uploading.accept_upload(
-            self.ports, self.settings, self._limits_of(owner), file, filename=filename, owner=owner, order=order
+            ports, self.settings, self._limits_of, file, filename=filename, owner=owner, order=order
         )
         return self._get(project.id, owner)
 
@@ -175,12 +176,12 @@ class Studio:
 
         Raises
         ------
-        InvalidTransition
-            If its latest job has not ended.
+        InvalidTransition, QueueUnavailable
+            If its latest job has not ended, or the studio is closed.
         """
-        project = self._get(project_id, owner)
+        project, ports = self._get(project_id, owner), self._composition.get_open_ports()
         order = uploading.make_recipe(model or self.settings.model, stems, **choices)
-        uploading.order_again(self.ports, self.settings, self._limits_of(project.owner), project, order)
+        uploading.order_again(ports, self.settings, self._limits_of(project.owner), project, order)
         return self._get(project_id, owner)
 
     def status(self, project_id: str, *, owner: str | None = None) -> Status:

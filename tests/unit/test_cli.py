@@ -89,6 +89,23 @@ def test_json_is_one_object_per_recording(capsys):
     assert told.err == ""
 
 
+def test_json_tells_of_a_recording_that_failed(capsys):
+    """With --json a recording that cannot be separated has a line of its own, with its error."""
+    assert run("missing.wav", record("b.wav"), "--json") == 2
+    failed, done = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (failed["input"], failed["error"]["code"]) == ("missing.wav", "object_not_found")
+    assert done["input"] == "b.wav"
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="there, names of files are Unicode")
+def test_a_name_in_no_encoding_is_a_name(capsys):
+    """A recording whose name is no text in the system's encoding is separated, and the next one too."""
+    name = os.fsdecode(b"\xff.wav")
+    Path(record("a.wav")).rename(name)
+    assert run(name, record("b.wav")) == 0
+    assert len(written()) == 6
+
+
 def test_quiet_says_nothing(capsys):
     """With --quiet success is silent."""
     assert run(record("song.wav"), "--quiet") == 0
@@ -220,7 +237,7 @@ def test_the_signal_handler_is_given_back():
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are sent the POSIX way")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.slow
 def test_a_stop_leaves_nothing_half_written(folder, number):
     """Ctrl-C, or a supervisor's polite stop, in the middle of the work: exit code 130, one line, no file, no folder."""
@@ -261,6 +278,14 @@ def test_notes_are_warnings_on_standard_error(tmp_path, capsys):
     arguments = ["separate", str(tmp_path / "surround.wav"), "-m", "hpss", "-q", "-o", str(tmp_path / "out")]
     assert main(arguments) == 0
     assert "warning: " in capsys.readouterr().err
+
+
+def test_the_doctor_leaves_no_trace(capsys, monkeypatch, tmp_path):
+    """Where no studio was ever used, the doctor says so, makes no file and is content."""
+    monkeypatch.setenv("ISOMIX_DATA_DIR", str(tmp_path / "data"))
+    assert main(["doctor"]) == 0
+    assert "not used yet" in capsys.readouterr().out
+    assert not (tmp_path / "data").exists()
 
 
 def test_the_doctor_does_not_call_broken_what_is_not_installed(capsys, monkeypatch, tmp_path):

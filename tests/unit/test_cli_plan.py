@@ -48,6 +48,7 @@ def test_json_is_one_plan_per_recording(capsys):
     assert plan(*arguments) == 2
     told = capsys.readouterr()
     plans = [json.loads(line) for line in told.out.splitlines()]
+    assert plans.pop(1)["error"]["code"] == "object_not_found"
     assert [(each["input"], each["duration_seconds"], each["output"]) for each in plans] == [
         ("song.wav", 2.0, "separated/song"),
         ("other.wav", 2.0, "separated/other"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from isomix import Studio
+from isomix import Ensemble, Studio
 from isomix.composition import compose, find_limits
 from isomix.errors import InvalidOptions
 from isomix.settings import StudioSettings
@@ -48,6 +48,9 @@ studio.close()
         ({"limits": "platinum"}, "limits"),
         ({"lease_seconds": 0}, "lease_seconds"),
         ({"no_such_setting": 1}, "no_such_setting"),
+        ({"model": Path("htdemucs")}, "model"),
+        ({"model": Ensemble({"hpss": 1.0})}, "model"),
+        ({"routes": "gpu"}, "routes"),
     ],
     ids=str,
 )
@@ -85,6 +88,21 @@ def test_settings_travel_through_the_environment(tmp_path: Path) -> None:
         auto_upgrade=False,
     )
     assert StudioSettings.from_environment(settings.to_environment()) == settings
+
+
+def test_text_is_read_the_same_from_arguments_and_variables() -> None:
+    """A setting that is given as text is what its variable would make it."""
+    texts = {
+        "routes": "htdemucs*=gpu,*=cpu",
+        "storage_options": '{"key": "a"}',
+        "lease_seconds": "2.5",
+        "max_attempts": "2",
+        "auto_upgrade": "off",
+    }
+    variables = {f"ISOMIX_{name.upper()}": text for name, text in texts.items()}
+    settings = StudioSettings.from_environment({}, **texts)
+    assert settings == StudioSettings.from_environment(variables)
+    assert (settings.routes, settings.auto_upgrade) == ({"htdemucs*": "gpu", "*": "cpu"}, False)
 
 
 @pytest.mark.parametrize("variable", ["ISOMIX_LEASE_SECONDS", "ISOMIX_STORAGE_OPTIONS", "ISOMIX_AUTO_UPGRADE"])

@@ -154,6 +154,12 @@ def test_a_mix_of_what_is_not_there_is_refused(separation):
     """A stem that does not exist cannot be mixed."""
     with pytest.raises(UnknownStem, match="guitar"):
         separation.mix({"guitar": 3})
+    for gain in (float("nan"), float("inf"), 2000, "3"):
+        with pytest.raises(InvalidOptions, match="-120 to 60"):
+            separation.mix({"vocals": gain})
+    with pytest.raises(InvalidOptions, match="list of names"):
+        separation.mix(mute="drums")
+    assert separation.get("guitar", 7) == 7
 
 
 def test_every_fact_is_json(separation):

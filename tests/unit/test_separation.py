@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -203,6 +204,38 @@ def test_files_appear_under_their_names(tmp_path, ending, encoding):
     assert sorted(files_below(tmp_path / "a" / "b")) == sorted(f"{name}.{ending}" for name in SPEC.stems)
     assert [soundfile.info(path).frames for path in names.values()] == [30_000, 30_000]
     assert separation["vocals"].array.shape == (2, 30_000)
+
+
+def test_a_stem_is_never_written_over_its_recording(tmp_path):
+    """Where a stem's file would be the recording itself, by whatever name, nothing is written."""
+    recording = tmp_path / "vocals.wav"
+    recording.write_bytes(wav(noise()))
+    (tmp_path / "link").symlink_to(tmp_path)
+    for output in (tmp_path, tmp_path / "link"):
+        with pytest.raises(InvalidOptions, match="the recording itself"):
+            isomix.separate(recording, SPEC, output=output)
+    assert recording.read_bytes() == wav(noise())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "vocals.wav"]
+
+
+def test_a_folder_has_a_name():
+    """An empty output, as of a variable that nobody has set, is refused."""
+    with pytest.raises(InvalidOptions, match="no name"):
+        isomix.separate((noise(), RATE), SPEC, output="")
+
+
+def test_a_result_travels_to_another_process():
+    """A separation can be pickled though a listener heard its progress."""
+    separation = isomix.separate((noise(), RATE), SPEC, progress=lambda _: None)
+    back = pickle.loads(pickle.dumps(separation))
+    assert back.model == separation.model
+    np.testing.assert_array_equal(back["vocals"].array, noise())
+
+
+def test_a_bar_needs_no_console(monkeypatch):
+    """A program without a standard error separates in silence, whatever progress it asks for."""
+    monkeypatch.setattr("sys.stderr", None)
+    assert isomix.separate((noise(), RATE), SPEC, progress=True).samples == 30_000
 
 
 def test_stems_that_clip_share_one_recorded_gain(tmp_path):
@@ -572,6 +605,6 @@ def test_a_pipe_refuses_what_turns_out_too_long(normalization):
 @pytest.mark.parametrize(("hint", "shown"), [("", "choose another"), ("plug it in", "plug it in; or choose another")])
 def test_another_model_is_suggested_behind_whatever_hint_there_is(hint, shown):
     """The suggestion is a sentence of its own where the error had no hint."""
-    with pytest.raises(EngineUnavailable) as caught, suggesting_another_model():
+    with pytest.raises(EngineUnavailable) as caught, suggesting_another_model("htdemucs"):
         raise EngineUnavailable("no such device", hint=hint)
     assert caught.value.hint.startswith(f"{shown} model")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import struct
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
@@ -26,8 +29,16 @@ BLOCK_SAMPLES = 1 << 16
 HEADER_BYTES = 1 << 16
 """More than this is no header, cover picture apart."""
 
+_UNKNOWN_BYTES = 0x7FFFF000
+"""Sizes from here on, in a header of 32 bits, are promised by programs that do not know."""
+
 Opener: TypeAlias = Callable[[], "str | IO[bytes]"]
 """Gives the path of a file, or a new file object at its start."""
+
+
+def encode_path(path: str | Path) -> str | bytes:
+    """Return a path as libsndfile's binding takes it, also where its name is no text in the system's encoding."""
+    return str(path) if sys.platform == "win32" else os.fsencode(path)
 
 
 class AudioSource(ABC):
@@ -136,7 +147,8 @@ class SndfileSource(AudioSource):
     def __init__(self, name: str, opener: Opener) -> None:
         self._opener = opener
         with self._open(name) as file:
-            super().__init__(name, file.samplerate, file.channels, file.frames)
+            promised = _count_promised_samples(opener) if file.format in ("WAV", "WAVEX") else 0
+            super().__init__(name, file.samplerate, file.channels, max(file.frames, promised))
             # libsndfile leaves Vorbis' own channel order (left, centre, right, ...); FFmpeg brings it to that of WAV.
             is_vorbis_surround = file.format == "OGG" and file.channels > 2
             # A FLAC that was streamed when it was made does not tell its length; libsndfile cannot read its end.
@@ -147,7 +159,8 @@ class SndfileSource(AudioSource):
 
     def _open(self, name: str) -> soundfile.SoundFile:
         try:
-            return soundfile.SoundFile(self._opener())
+            opened = self._opener()
+            return soundfile.SoundFile(encode_path(opened) if isinstance(opened, str) else opened)
         except soundfile.SoundFileError as error:
             raise _corrupt(name, error) from error
 
@@ -232,6 +245,27 @@ def _size_bytes(opener: Opener) -> int:
         return Path(opened).stat().st_size
     with opened as file:
         return file.seek(0, io.SEEK_END)
+
+
+def _count_promised_samples(opener: Opener) -> int:
+    """Return the samples that a WAV's header promises, which libsndfile cuts to those that are there; 0 if unknown.
+
+    (RIFF: Multimedia Programming Interface and Data Specifications 1.0, IBM and Microsoft 1991.)
+    """
+    opened = opener()
+    with Path(opened).open("rb") if isinstance(opened, str) else opened as file:
+        file.seek(12)
+        frame_bytes = 0
+        while len(head := file.read(8)) == 8:
+            kind, size = struct.unpack("<4sI", head)
+            if kind == b"data":
+                # Who writes to a pipe cannot know, and promises as much as the field or a signed one holds.
+                return size // frame_bytes if frame_bytes and size < _UNKNOWN_BYTES else 0
+            if kind == b"fmt ":
+                frame_bytes = struct.unpack_from("<H", file.read(16), 12)[0]
+                size -= 16
+            file.seek(size + size % 2, io.SEEK_CUR)
+    return 0
 
 
 def _corrupt(name: str, error: Exception | str) -> CorruptAudio:

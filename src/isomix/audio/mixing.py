@@ -46,6 +46,8 @@ def linear_gains(
     ------
     UnknownStem
         If a name is not one of the stems.
+    InvalidOptions
+        If a gain is outside the range of a `Track`.
 
     Examples
     --------
@@ -53,6 +55,11 @@ def linear_gains(
     {'vocals': 0.1}
     """
     gains = gains_db or {}
+    for option, value in (("mute", mute), ("solo", solo)):
+        if isinstance(value, str):
+            raise InvalidOptions(f"{option} must be a list of names, not {value!r}", option=option, value=value)
+    for gain in gains.values():
+        Track(gain_db=gain)  # which knows its range
     for name in (*gains, *mute, *solo):
         if name not in names:
             raise _unknown(name, names)

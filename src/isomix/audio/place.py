@@ -14,7 +14,7 @@ import soundfile
 
 from isomix.audio.url import reaching
 from isomix.domain.keys import make_id
-from isomix.errors import StorageError
+from isomix.errors import InvalidOptions, StorageError
 
 _REMEDIES = {
     errno.ENOSPC: "the disk is full",
@@ -145,5 +145,13 @@ class Remote:
 
 
 def open_place(folder: str | Path) -> Folder | Remote:
-    """Return the place of a path or of an fsspec URL."""
+    """Return the place of a path or of an fsspec URL.
+
+    Raises
+    ------
+    InvalidOptions
+        If it is empty, as a variable is that nobody has set.
+    """
+    if not str(folder):
+        raise InvalidOptions("the folder for stems has no name", hint='"." is this one', option="output", value="")
     return Remote(str(folder)) if "://" in str(folder) else Folder(Path(folder))

@@ -153,6 +153,25 @@ class FileSink:
         with as_storage_error(self._place.name):
             return {name: file.peak for name, file in self._files.items()}
 
+    def check_spares(self, source: object) -> None:
+        """Refuse to write a stem over the recording that it is made of.
+
+        Raises
+        ------
+        InvalidOptions
+            If one of the files would be that.
+        """
+        if not isinstance(source, str | Path):
+            return
+        for path in self.paths.values():
+            is_same = path == str(source)
+            if "://" not in path and Path(path).exists() and Path(source).exists():
+                is_same = Path(path).samefile(source)
+            if is_same:
+                raise InvalidOptions(
+                    f"{path} is the recording itself", hint="choose another folder", option="output", value=path
+                )
+
     def __enter__(self) -> Self:
         self._work = self._place.begin()
         try:

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 from isomix.audio.blocks import Audio
 from isomix.audio.decoders import ArraySource, AudioSource, AvSource, Opener, SndfileSource
 from isomix.audio.intake import SNIFF_BYTES, Kind, get_kind
-from isomix.audio.url import reaching
+from isomix.audio.url import conceal, reaching
 from isomix.domain.limits import Limits
 from isomix.errors import InvalidOptions, ObjectNotFound, StorageError
 
@@ -123,7 +123,7 @@ def _opener(source: str | Path | bytes | BinaryIO, resources: ExitStack) -> tupl
 def _path_opener(path: str, resources: ExitStack) -> tuple[str, Opener]:
     if "://" in path:
         local = _fetch(path, resources)
-        return path, lambda: local
+        return conceal(path), lambda: local
     try:
         is_file, what = Path(path).is_file(), "is not a file" if Path(path).exists() else "does not exist"
     except OSError as error:
@@ -139,7 +139,26 @@ def _fetch(url: str, resources: ExitStack) -> str:
             with fsspec.open(url, "rb") as file:
                 return _copy(url, file, resources)
         except FileNotFoundError as error:
-            raise ObjectNotFound(f"there is nothing at {url}", path=url) from error
+            if not _is_absence(error):
+                reason = str(_root_of(error)).replace(url, conceal(url))
+                raise StorageError(
+                    f"{conceal(url)} cannot be read: {reason}",
+                    hint="is the server up, and does it allow it?",
+                    path=conceal(url),
+                ) from error
+            raise ObjectNotFound(f"there is nothing at {conceal(url)}", path=conceal(url)) from error
+
+
+def _is_absence(error: FileNotFoundError) -> bool:
+    """Tell whether nothing is there: over HTTP, fsspec tells whatever went wrong as that, and behind it what it was."""
+    root = _root_of(error)
+    return root is error or getattr(root, "status", None) in (404, 410)
+
+
+def _root_of(error: BaseException) -> BaseException:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def _copy(name: str, file: IO[bytes] | BinaryIO, resources: ExitStack) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 import soundfile
 
 from isomix.audio.blocks import Audio
-from isomix.audio.decoders import BLOCK_SAMPLES
+from isomix.audio.decoders import BLOCK_SAMPLES, encode_path
 from isomix.audio.formats import FileFormat, Stored
 from isomix.audio.one_thread import OneThread
 from isomix.errors import IntegrityError
@@ -50,7 +50,7 @@ class StemFile:
         self._peak = 0.0
         self._path, self._format, self._channels = path, file_format, channels
         self._create: Callable[[], soundfile.SoundFile] = lambda: soundfile.SoundFile(
-            path,
+            encode_path(path),
             "w",
             sample_rate,
             channels,
@@ -138,7 +138,7 @@ class StemFile:
     def _verify(self) -> None:
         """Decode what was written to its end: its length must be right, and without loss every value."""
         samples, checksum = 0, 0
-        with soundfile.SoundFile(self._path) as file:
+        with soundfile.SoundFile(encode_path(self._path)) as file:
             for stored in self._read_back(file):
                 samples += len(stored)
                 checksum = zlib.crc32(stored.data, checksum)

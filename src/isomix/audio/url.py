@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,6 +15,20 @@ _REMEDIES: tuple[tuple[type[Exception], str], ...] = (
     (NotImplementedError, "that kind of place cannot be used so"),
     (Exception, "do the address, the credentials and the endpoint fit?"),
 )
+
+
+_CREDENTIALS = re.compile(r"(?<=://)[^/@]*@|\?.*", re.DOTALL)
+
+
+def conceal(url: str) -> str:
+    """Return a URL for messages: without name and password, and without a query, which may be a signature.
+
+    Examples
+    --------
+    >>> conceal("https://user:secret@example.org/song.wav?signature=5f3a")
+    'https://example.org/song.wav'
+    """
+    return _CREDENTIALS.sub("", url)
 
 
 @contextmanager
@@ -37,6 +52,7 @@ def reaching(url: str, what: str) -> Iterator[None]:
     except (IsomixError, MemoryError):
         raise
     except Exception as error:  # each fsspec library has exceptions of its own
-        reason = str(error) or type(error).__name__
+        reason = str(error).replace(url, conceal(url)) or type(error).__name__
         hint = next(remedy for kind, remedy in _REMEDIES if isinstance(error, kind))
-        raise StorageError(f"{url} cannot be {what}: {reason}", hint=hint, path=url) from error
+        shown = conceal(url)
+        raise StorageError(f"{shown} cannot be {what}: {reason}", hint=hint, path=shown) from error

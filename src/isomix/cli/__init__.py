@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import signal
 import sys
@@ -15,6 +16,8 @@ from isomix.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, tell
 from isomix.cli.separate import add_separate
 from isomix.cli.studio import add_database, add_doctor, add_sweep, add_worker
 from isomix.errors import IsomixError
+
+_STOPS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,8 +34,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit code: 0; 1 if the work failed; 2 if the caller has to change something; 130 after Ctrl-C.
     """
     choices = _parser().parse_args(arguments)
-    # A supervisor's polite stop is treated like Ctrl-C, so that it leaves no half-written files either.
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for output in (sys.stdout, sys.stderr):
+        if isinstance(output, io.TextIOWrapper):
+            output.reconfigure(errors="backslashreplace")  # no name of a file is worth losing the rest of a batch
+    # A supervisor's polite stop and a closed terminal are treated like Ctrl-C: they leave no half-written files either.
+    before = {name: signal.signal(name, signal.default_int_handler) for name in _STOPS}
     try:
         return int(choices.run(choices))
     except IsomixError as error:
@@ -45,7 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for name, handler in before.items():
+            signal.signal(name, handler)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -133,10 +133,13 @@ def _pull(choices: argparse.Namespace) -> int:
 
 def _verify(choices: argparse.Namespace) -> int:
     from isomix.models import verify
+    from isomix.models.store import WeightsStore
 
     folder = choices.weights_dir
     named = {name: verify(name, weights_dir=folder) for name in choices.models}
     reports = named or _verify_all(folder)
+    if not reports:
+        print(f"isomix: no model's files are in {WeightsStore(folder).folder}", file=sys.stderr)
     if choices.json:
         print(json.dumps([_to_facts(name, report) for name, found in reports.items() for report in found], indent=2))
     else:

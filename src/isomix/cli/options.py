@@ -44,7 +44,7 @@ def get_engine_options(choices: argparse.Namespace) -> dict[str, Any]:
 
 def open_bar(choices: argparse.Namespace) -> AbstractContextManager[Listener]:
     """Give a progress bar where somebody can see it."""
-    return listening(not choices.quiet and sys.stderr.isatty())
+    return listening(not choices.quiet and sys.stderr is not None and sys.stderr.isatty())
 
 
 def tell(error: IsomixError) -> int:

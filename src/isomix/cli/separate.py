@@ -71,7 +71,7 @@ def _run(choices: argparse.Namespace, options: dict[str, Any]) -> int:
                 with open_bar(choices) as bar:
                     separation = separator.separate(source, progress=bar, **_get_writing(choices, output))
             except IsomixError as error:
-                code = max(code, tell(error))
+                code = max(code, _report_error(choices, source, error))
                 continue
             _report(choices, source, separation)
     return code
@@ -92,7 +92,7 @@ def _plan(choices: argparse.Namespace, options: dict[str, Any]) -> int:
                 **options,
             )
         except IsomixError as error:
-            code = max(code, tell(error))
+            code = max(code, _report_error(choices, source, error))
             continue
         print(json.dumps({"input": source, **facts.to_dict()}) if choices.json else facts.to_text())
     return code
@@ -108,10 +108,18 @@ def _outputs(inputs: Sequence[str], folder: str) -> dict[str, str]:
     shared = Counter(path.stem for path in paths.values())
     outputs: dict[str, str] = {}
     for source, path in paths.items():
-        output = f"{folder}/{path.stem if shared[path.stem] == 1 else path.name}"
+        output = f"{folder.rstrip('/')}/{path.stem if shared[path.stem] == 1 else path.name}"
         numbered = (f"{output}-{number}" for number in count(2))
         outputs[source] = next(free for free in chain([output], numbered) if free not in outputs.values())
     return outputs
+
+
+def _report_error(choices: argparse.Namespace, source: str, error: IsomixError) -> int:
+    if choices.json:
+        print(
+            json.dumps({"input": source, "error": {"code": error.code, "message": error.message, "hint": error.hint}})
+        )
+    return tell(error)
 
 
 def _report(choices: argparse.Namespace, source: str, separation: Separation) -> None:

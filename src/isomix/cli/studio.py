@@ -25,6 +25,8 @@ _EXTRAS = {
     "redis": ("celery", "redis"),
     "postgres": ("psycopg",),
     "s3": ("s3fs",),
+    "http": ("aiohttp",),
+    "app": ("fastapi", "uvicorn", "python_multipart"),
     "evaluate": ("museval", "matplotlib"),
 }
 
@@ -126,6 +128,10 @@ def _describe_folder(folder: Path) -> str:
 
 
 def _examine_studio(settings: StudioSettings) -> int:
+    _, is_file, path = settings.database.partition("sqlite:///")
+    if is_file and not Path(path).exists():
+        print(f"studio       not used yet: {path} is made by the first `Studio.open`, or by `isomix db upgrade`")
+        return 0
     from isomix.composition import compose, find_limits
     from isomix.studio import Studio
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
+from numbers import Real
 from typing import Any
 
 import attrs
@@ -18,7 +19,7 @@ def _refuse(name: str, value: object, rule: str) -> InvalidOptions:
 
 
 def _number(value: object, name: str, low: float, high: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+    if isinstance(value, bool) or not isinstance(value, Real) or not low <= float(value) <= high:
         raise _refuse(name, value, f"a number from {low:g} to {high:g}")
     return float(value)
 

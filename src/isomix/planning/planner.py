@@ -127,7 +127,7 @@ def plan(
     >>> facts.duration, facts.stems, facts.download_bytes, facts.output_bytes
     (10.0, ('drums',), 0, 3528000)
     """
-    with suggesting_another_model():
+    with suggesting_another_model(model):
         work = _find_work(model, stems, options)
     recording = _look_at(source, work.spec, stream, output, FileFormat.of(format, encoding))
     return _to_plan(work, recording, _estimate(work, recording, calibrate=calibrate))

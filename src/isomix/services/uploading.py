@@ -14,9 +14,10 @@ import attrs
 
 from isomix.audio.formats import FileFormat
 from isomix.audio.inspection import Recording, inspect
+from isomix.audio.url import conceal
 from isomix.domain.job import ACTIVE, Job
 from isomix.domain.keys import make_id, mixture_key
-from isomix.domain.limits import Limits, period_of
+from isomix.domain.limits import Limits, LimitsOf, period_of
 from isomix.domain.project import Mixture, Project
 from isomix.domain.recipe import Recipe
 from isomix.domain.stems import StemPlan
@@ -32,7 +33,7 @@ from isomix.errors import (
 from isomix.plugins import installed
 from isomix.ports import Ports
 from isomix.services.jobs import send
-from isomix.settings import StudioSettings
+from isomix.settings import StudioSettings, check_model
 
 FileLike: TypeAlias = str | Path | bytes | BinaryIO
 """What can be uploaded: a path, bytes or a readable binary file."""
@@ -49,6 +50,7 @@ def make_recipe(model: str, stems: Any, **choices: Any) -> tuple[Recipe, EngineS
     UnknownModel, UnknownStem, InvalidOptions
         If a name or an option does not exist.
     """
+    check_model(model)
     recipe = Recipe.from_dict({"model": model, "stems": stems, **choices})
     spec = installed().get_spec(model, recipe.to_options())
     names = StemPlan.of(spec.name, spec.stems, recipe.stems).names
@@ -88,7 +90,7 @@ def make_job(project_id: str, owner: str, mixture: Mixture, order: tuple[Recipe,
 def accept_upload(
     ports: Ports,
     settings: StudioSettings,
-    limits: Limits,
+    limits_of: LimitsOf,
     file: FileLike,
     *,
     filename: str | None,
@@ -103,8 +105,8 @@ def accept_upload(
         Where everything goes.
     settings : StudioSettings
         Timeouts and routes.
-    limits : Limits
-        The owner's.
+    limits_of : callable
+        Tells an owner's limits.
     file : path, bytes or binary file
         The recording; a file is read once, from where it stands.
     filename : str or None
@@ -121,6 +123,8 @@ def accept_upload(
 
     Raises
     ------
+    InvalidOptions
+        If the recording or the owner is of a kind that is not taken.
     AudioRejected
         If it is too large, too long, of a wrong kind or damaged.
     QuotaExceeded
@@ -128,6 +132,8 @@ def accept_upload(
     StorageError, PersistenceError
         If it cannot be kept.
     """
+    _check_kinds(file, owner)
+    limits = limits_of(owner)
     name = clean_name(filename or (Path(file).name if isinstance(file, str | Path) else "recording"))
     _check_quota(ports, limits, owner)
     with ports.store.make_staging() as folder:
@@ -141,6 +147,37 @@ def accept_upload(
         mixture = _describe(recording, mixture_key(project_id, recording.kind), sha256)
         ports.store.put_file(mixture.key, path)
     return _register(ports, settings, limits, (project_id, owner, name), mixture, order)
+
+
+def _check_kinds(file: object, owner: object) -> None:
+    """Refuse what is no recording or no owner, before anything is read."""
+    if not isinstance(owner, str):
+        raise InvalidOptions(
+            f"an owner is a name, not {type(owner).__name__}",
+            hint='leave it out for "local"',
+            option="owner",
+            value=type(owner).__name__,
+        )
+    if isinstance(file, str) and "://" in file:
+        raise InvalidOptions(
+            f"{conceal(file)} is a URL, and an upload takes a path, bytes or a binary file",
+            hint='open it first, such as with fsspec.open(url, "rb"), and upload the file',
+            option="file",
+            value=conceal(file),
+        )
+    if isinstance(file, io.TextIOBase):
+        raise _make_text_error()
+    if not isinstance(file, str | Path | bytes) and not hasattr(file, "read"):
+        raise InvalidOptions(
+            f"{type(file).__name__} cannot be read as a recording",
+            hint="an upload is a path, bytes or a binary file",
+            option="file",
+            value=type(file).__name__,
+        )
+
+
+def _make_text_error() -> InvalidOptions:
+    return InvalidOptions('a recording is bytes, not text: open it with "rb"', option="file", value="text")
 
 
 def _register(
@@ -200,7 +237,7 @@ def _receive(file: FileLike, path: Path, limits: Limits) -> str:
 def _chunks(source: BinaryIO) -> Iterator[bytes]:
     while chunk := source.read(_CHUNK_BYTES):
         if not isinstance(chunk, bytes):
-            raise InvalidOptions('a recording is bytes, not text: open it with "rb"', option="file", value="text")
+            raise _make_text_error()
         yield chunk
 
 

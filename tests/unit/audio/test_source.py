@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import sys
 import tempfile
+import threading
 from fractions import Fraction
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import av
@@ -545,3 +547,46 @@ def test_messages_use_the_name_that_was_given(tmp_path):
             open_source(source, name="song.wav")
     with open_source((noise(), RATE), name="the demo") as opened:
         assert opened.name == "the demo"
+
+
+def test_a_wav_that_was_cut_short_says_so():
+    """What a WAV's header promises is told though fewer samples are there, unless its writer could not know."""
+    data = encode(noise(1000), subtype="PCM_16")
+    with open_source(data[:2000]) as source:
+        assert source.expected_samples == 1000
+        assert sum(block.shape[1] for block in source.blocks()) < 500
+    place = data.index(b"data") + 4
+    with open_source(data[:place] + b"\xff\xff\xff\xff" + data[place + 4 :]) as source:
+        assert source.expected_samples == 1000
+
+
+class _Answers(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(int(self.path[1:4]))
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_what_goes_wrong_over_http_is_told_apart():
+    """Only a server's word that there is nothing is that; secrets of a URL are in no message and no fact."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Answers)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        for status, kind in ((404, ObjectNotFound), (410, ObjectNotFound), (401, StorageError), (503, StorageError)):
+            url = f"http://127.0.0.1:{server.server_port}/{status}.wav?signature=secret"
+            with pytest.raises(kind) as caught:
+                open_source(url)
+            assert "secret" not in f"{caught.value} {caught.value.facts}"
+            assert type(caught.value) is kind
+    finally:
+        server.shutdown()
+        server.server_close()
+    with pytest.raises(StorageError) as caught:
+        open_source("http://somebody:secret@127.0.0.1:1/x.wav")
+    assert "secret" not in f"{caught.value} {caught.value.facts}"

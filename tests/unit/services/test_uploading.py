@@ -12,7 +12,7 @@ import pytest
 import soundfile
 from tests.unit.services.conftest import list_keys, make_recording, read_audio
 
-from isomix import FREE, Limits, Studio
+from isomix import FREE, Ensemble, Limits, Studio
 from isomix.domain.limits import period_of
 from isomix.domain.project import ProjectStatus
 from isomix.errors import (
@@ -21,6 +21,7 @@ from isomix.errors import (
     InvalidTransition,
     IsomixError,
     ObjectNotFound,
+    QueueUnavailable,
     QuotaExceeded,
     TooLarge,
     TooLong,
@@ -173,6 +174,45 @@ def test_what_is_no_binary_file_is_refused(studio: Studio, tmp_path: Path) -> No
         studio.upload(text, filename="song.txt")
     with pytest.raises(ObjectNotFound):
         studio.upload(tmp_path / "missing.wav")
+
+
+@pytest.mark.parametrize(
+    ("given", "named", "says"),
+    [
+        ({"file": (np.zeros((2, 10), np.float32), 44100)}, "file", "a path, bytes or a binary file"),
+        ({"file": None}, "file", "a path, bytes or a binary file"),
+        ({"file": 5}, "file", "a path, bytes or a binary file"),
+        ({"file": "memory://in.wav"}, "file", "is a URL"),
+        ({"file": io.TextIOWrapper(io.BytesIO(b"\xff" * 99), "utf-8")}, "file", "not text"),
+        ({"owner": None}, "owner", "not NoneType"),
+        ({"owner": 5}, "owner", "not int"),
+        ({"model": Ensemble({"hpss": 1.0})}, "model", "not Ensemble"),
+        ({"model": Path("hpss")}, "model", "not PosixPath|not WindowsPath"),
+    ],
+    ids=["array", "nothing", "number", "URL", "text", "no owner", "owner's number", "ensemble", "model's path"],
+)
+def test_an_upload_of_another_kind_is_refused(
+    studio: Studio, recording: bytes, given: dict[str, Any], named: str, says: str
+) -> None:
+    """A recording, an owner or a model of a kind that no upload takes is named, and nothing is kept."""
+    with pytest.raises(InvalidOptions, match=says) as caught:
+        studio.upload(**{"file": recording, "owner": "ann", **given})
+    assert caught.value.facts["option"] == named
+    assert (list_keys(studio), studio.projects("ann")) == ([], [])
+
+
+@pytest.mark.parametrize("queue", ["inline", "background"])
+def test_a_closed_studio_takes_no_jobs(open_studio: Callable[..., Studio], recording: bytes, queue: str) -> None:
+    """Nothing would run what is uploaded or ordered again after `Studio.close`, so it is refused and not kept."""
+    studio = open_studio(queue=queue)
+    project = studio.upload(recording)
+    studio.wait(project.id, timeout_seconds=30)
+    studio.close()
+    with pytest.raises(QueueUnavailable, match="closed"):
+        studio.upload(recording)
+    with pytest.raises(QueueUnavailable, match="closed"):
+        studio.reseparate(project.id)
+    assert [kept.id for kept in studio.projects()] == [project.id]
 
 
 @pytest.mark.parametrize(
