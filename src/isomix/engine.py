@@ -202,7 +202,7 @@ class SeparationEngine(ABC):
         Returns
         -------
         ndarray of shape (batch, stems, channels, samples), float32
-            A new array, the caller's own: the pipe joins segments in place.
+            A new array, the caller's own: the pipe joins segments in place, and changes it.
 
         Raises
         ------

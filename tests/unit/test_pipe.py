@@ -122,7 +122,8 @@ def peak_bytes(samples: int, rate: int) -> int:
 @pytest.mark.parametrize("rate", [44100, 48000])
 def test_memory_stays_flat(rate):
     """Eight times the recording needs no more memory, at the engine's rate and at another."""
-    short, long = peak_bytes(10 * BLOCK_SAMPLES, rate), peak_bytes(80 * BLOCK_SAMPLES, rate)
+    # How far the decoder is ahead is a matter of luck: the least of three.
+    short, long = (min(peak_bytes(blocks * BLOCK_SAMPLES, rate) for _ in range(3)) for blocks in (10, 80))
     assert long < 1.1 * short
 
 

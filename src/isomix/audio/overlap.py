@@ -119,7 +119,7 @@ class OverlapAdd:
     Examples
     --------
     >>> cut = Segmentation(length=4, hop=3)
-    >>> stream = OverlapAdd(lambda x: x[:, None], cut, channels=1, stems=1)
+    >>> stream = OverlapAdd(lambda x: x[:, None].copy(), cut, channels=1, stems=1)
     >>> blocks = [*stream.push(np.ones((1, 10), np.float32)), *stream.finish()]
     >>> sum(block.shape[-1] for block in blocks)
     10
@@ -199,7 +199,8 @@ class OverlapAdd:
 class _Join:
     """Joins overlapping segments and gives out what no later segment can change.
 
-    Segments are its own: the overlap is worked out in place, and what comes out are views. Nothing is copied.
+    Segments are its own: the overlap is worked out in place, and what comes out are views. Only what is small against
+    the segment that it would keep alive is copied.
     """
 
     def __init__(self, cut: Segmentation, shape: tuple[int, int], start: int) -> None:
@@ -228,7 +229,7 @@ class _Join:
         out = self._waiting[..., min(max(-self._start, 0), count) : count]
         self._waiting, self._weight = self._waiting[..., count:], self._weight[count:]
         self._start += count
-        return out
+        return out.copy() if 2 * count <= self._window.size else out
 
 
 def triangular_window(length: int) -> NDArray[np.float32]:

@@ -194,7 +194,7 @@ class FileSink:
         with as_storage_error(self._place.name):
             for file in self._files.values():
                 file.end()
-            peak = max(self.peaks.values())
+            peak = max(self.peaks.values())  # which waits until everything is encoded
             self._check_not_empty()
             gain = 1.0 / peak if self._format.can_clip and peak > 1.0 else 1.0
             for sealing in [file.seal(gain) for file in self._files.values()]:

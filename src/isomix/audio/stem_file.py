@@ -22,7 +22,7 @@ WAITING_BLOCKS = 2
 """Blocks that may wait for the encoder: enough that the network never waits for it, little memory."""
 
 FLUSHED_BYTES = 1 << 24
-"""Bytes after which the disk is waited for: closing a file waits for all that is left, and its caller with it."""
+"""Bytes of samples after which the disk is waited for: closing a file waits for what is left, and its caller too."""
 
 
 class StemFile:
@@ -133,6 +133,8 @@ class StemFile:
         self._spool.seek(0)
         for samples in self._spooled_samples:
             values = np.fromfile(self._spool, np.float32, self._channels * samples)
+            if len(values) < self._channels * samples:
+                raise IntegrityError(f"the spool of {self._path.name} was cut short", path=str(self._path))
             yield values.reshape(self._channels, samples)
 
     def _verify(self) -> None:

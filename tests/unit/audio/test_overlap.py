@@ -232,3 +232,47 @@ def test_a_blend_weighs_each_stem():
     stems = run_through(Blend(members, (2, 2)), noise(100), [100])
     np.testing.assert_array_equal(stems[0], np.full((2, 100), 1, np.float32))
     np.testing.assert_array_equal(stems[1], np.full((2, 100), 2, np.float32))
+
+
+def test_an_array_that_may_not_be_written_is_copied():
+    """What a callable keeps to itself is left as it is; overlapping segments are joined all the same."""
+    mixture = noise(200)
+
+    def run(batch: np.ndarray) -> np.ndarray:
+        stems = copy_twice(batch)
+        stems.flags.writeable = False
+        return stems
+
+    stems = run_through(open_stream(run, Segmentation(length=40, hop=30)), mixture, [64])
+    np.testing.assert_array_equal(stems, np.stack([mixture, mixture]))
+
+
+@pytest.mark.parametrize("hop", [1, 4, 20, 30, 40])
+def test_kept_blocks_keep_little_more_than_themselves(hop):
+    """Whoever holds on to all that was settled holds at most twice its memory, however much segments overlap."""
+    stream, blocks = open_stream(copy_twice, Segmentation(length=40, hop=hop)), []
+    for _ in range(20):
+        blocks += stream.push(noise(50))
+    blocks += stream.finish()
+    held = {id(root): root.nbytes for root in map(root_of, blocks)}
+    assert sum(held.values()) <= 2.1 * sum(block.nbytes for block in blocks) + 4 * 40 * 4 * 2
+
+
+def root_of(array: np.ndarray) -> np.ndarray:
+    """Return the array whose memory this one is a part of."""
+    while array.base is not None:
+        array = array.base
+    return array
+
+
+def test_a_block_is_its_receivers():
+    """What is written into a settled block changes nothing of what comes later."""
+    cut = Segmentation(length=40, hop=30)
+    expected = run_through(open_stream(shape_by_place, cut), noise(500), [37])
+    stream, out = open_stream(shape_by_place, cut), []
+    for start in range(0, 500, 37):
+        for block in stream.push(noise(500)[:, start : start + 37]):
+            out.append(block.copy())
+            block[...] = np.nan
+    out += stream.finish()
+    np.testing.assert_array_equal(np.concatenate(out, axis=-1), expected)

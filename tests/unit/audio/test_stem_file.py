@@ -1,6 +1,8 @@
 """One stem into one file."""
 
+import os
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -101,3 +103,34 @@ def test_discarding_stops_the_thread(open_file, tmp_path):
     file.discard()
     with pytest.raises(RuntimeError, match="shutdown"):
         file.write(noise(10))
+
+
+def test_flushing_changes_nothing_of_a_file(open_file, tmp_path, monkeypatch):
+    """A file that the disk is waited for after each block holds the same bytes, and was flushed as often."""
+    flushed = []
+    flush = soundfile.SoundFile.flush
+    monkeypatch.setattr(soundfile.SoundFile, "flush", lambda file: (flushed.append(file.name), flush(file))[1])
+
+    def write(name, limit):
+        monkeypatch.setattr("isomix.audio.stem_file.FLUSHED_BYTES", limit)
+        file = open_file(tmp_path / name)
+        for seed in range(4):
+            file.write(noise(1000, seed))
+        file.end()
+        file.seal(1.0).result()
+        return (tmp_path / name).read_bytes(), sum(Path(os.fsdecode(name_)).name == name for name_ in flushed)
+
+    (seldom, few), (often, many) = write("seldom.wav", 1 << 30), write("often.wav", 5000)
+    assert seldom == often
+    assert many == few + 2
+
+
+def test_a_spool_that_was_cut_short_is_noticed(open_file, tmp_path):
+    """What is to be encoded again and is no longer whole is refused."""
+    file = open_file(tmp_path / "stem.wav")
+    file.write(3 * noise(50_000))
+    file.end()
+    assert file.peak > 1
+    os.truncate(tmp_path / "stem.spool", 1000)
+    with pytest.raises(IntegrityError, match="spool"):
+        file.seal(0.5).result()

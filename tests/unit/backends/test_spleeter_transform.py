@@ -72,3 +72,28 @@ def test_no_thread_is_left_of_a_transform_that_is_gone() -> None:
     while count() > before and time.monotonic() < deadline:
         time.sleep(0.01)
     assert count() == before
+
+
+@pytest.mark.parametrize("channel", [0, 1])
+def test_an_error_in_one_channel_is_raised_when_both_have_ended(mixture: Audio, channel: int) -> None:
+    """Whichever channel's thread fails, the caller hears of it, and the next segment is separated."""
+    transform, ended = Transform(BINS), []
+
+    def work(place: tuple[int, ...]) -> None:
+        if place[1] == channel:
+            raise ArithmeticError("as it was asked for")
+        time.sleep(0.05)
+        ended.append(place)
+
+    with pytest.raises(ArithmeticError):
+        transform._for_each_channel(work, 1)
+    assert ended == [(0, 1 - channel)]
+    assert transform.analyse(mixture)[1].any()
+
+
+def test_memory_is_used_again(mixture: Audio) -> None:
+    """Segments of one shape give their spectra in the same memory; those of another shape do not."""
+    transform = Transform(BINS)
+    first, second, other = (transform.analyse(part)[0] for part in (mixture, -mixture, mixture[:1]))
+    assert first is second
+    assert other.shape[0] == 1

@@ -54,7 +54,7 @@ class Transform:
         self._spectra: Spectra = np.empty(0, np.complex64)
         self._magnitudes: Audio = np.empty(0, np.float32)
         self._helper = OneThread("isomix-spleeter")
-        # Not when Python ends: what is half done then is still being stopped.
+        # Not when Python ends: a separation that another thread is still in the middle of needs it to stop in order.
         finalize(self, self._helper.shutdown, wait=False).atexit = False
 
     def analyse(self, mixture: Audio) -> tuple[Spectra, Audio]:
@@ -62,12 +62,12 @@ class Transform:
 
         Parameters
         ----------
-        mixture : ndarray of shape (batch, channels, samples), float32
+        mixture : ndarray of shape (batch, 2, samples), float32
             Whole segments.
 
         Returns
         -------
-        tuple of ndarray of shape (batch, channels, frames, bins), complex64 and float32
+        tuple of ndarray of shape (batch, 2, frames, bins), complex64 and float32
             The same arrays each time, which the next call overwrites: new memory costs more than the work on it.
         """
         shape = (*mixture.shape[:2], FRAMES, self._bins)
@@ -89,14 +89,14 @@ class Transform:
 
         Parameters
         ----------
-        spectra : ndarray of shape (batch, channels, frames, bins), complex64
+        spectra : ndarray of shape (batch, 2, frames, bins), complex64
             From `analyse`.
-        masks : ndarray of shape (batch, stems, channels, frames, bins), float32
+        masks : ndarray of shape (batch, stems, 2, frames, bins), float32
             Each stem's share.
 
         Returns
         -------
-        ndarray of shape (batch, stems, channels, samples), float32
+        ndarray of shape (batch, stems, 2, samples), float32
         """
         stems = np.empty((*masks.shape[:3], FRAMES + _HOPS - 1, HOP_SAMPLES), np.float32)
 

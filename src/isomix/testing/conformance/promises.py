@@ -82,6 +82,11 @@ def _check_untouched(subject: Subject) -> None:
     changed = int((first != kept).sum())
     if changed:
         raise Broken(f"{changed} of {first.size} samples of a result were changed by the next call")
+    subject.engine.separate(original)[...] = np.nan  # as a caller may: it is his
+    again = subject.engine.separate(original)
+    changed = int(np.isnan(again).sum())
+    if changed:
+        raise Broken(f"{changed} of {again.size} samples of a new result are what a caller wrote into an earlier one")
 
 
 def _check_batch(subject: Subject) -> None:
