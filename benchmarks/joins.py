@@ -13,6 +13,7 @@ import isomix
 from benchmarks.child import separate_in_child
 from benchmarks.material import SAMPLE_RATE, write_music
 from benchmarks.peers import run_peer
+from isomix.testing.conformance.signals import ratio_db
 
 MODEL = "spleeter:2stems"
 GROWTH_MINUTES = (4, 16)
@@ -74,14 +75,8 @@ def cut_hard(source: str) -> dict[str, dict[str, float]]:
     near = distance < NEAR_SECONDS * SAMPLE_RATE
     return {
         name: {
-            "near the cuts": snr_db(whole[:, near], other[:, near]),
-            "elsewhere": snr_db(whole[:, ~near], other[:, ~near]),
+            "near the cuts": -ratio_db(whole[:, near] - other[:, near], whole[:, near]),
+            "elsewhere": -ratio_db(whole[:, ~near] - other[:, ~near], whole[:, ~near]),
         }
         for name, other in others.items()
     }
-
-
-def snr_db(reference: npt.NDArray[np.float32], estimate: npt.NDArray[np.float32]) -> float:
-    """Return the energy of a signal against that of its difference to another, in dB."""
-    error = np.square(reference.astype(np.float64) - estimate).sum()
-    return float(10 * np.log10(np.square(reference.astype(np.float64)).sum() / error))

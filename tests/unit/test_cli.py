@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import signal
@@ -234,6 +235,21 @@ def test_the_signal_handler_is_given_back():
     before = signal.getsignal(signal.SIGTERM)
     main(["models", "path"])
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no SIGHUP")
+@pytest.mark.parametrize("before", [signal.SIG_IGN, signal.SIG_DFL])
+def test_nohup_is_heeded(monkeypatch, before):
+    """A closed terminal stops the command, unless whoever started it has it ignored."""
+    seen = []
+    choices = argparse.Namespace(run=lambda _: seen.append(signal.getsignal(signal.SIGHUP)) or 0)
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", lambda *_: choices)
+    kept = signal.signal(signal.SIGHUP, before)
+    try:
+        assert main([]) == 0
+    finally:
+        signal.signal(signal.SIGHUP, kept)
+    assert seen == [before if before is signal.SIG_IGN else signal.default_int_handler]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are sent the POSIX way")

@@ -134,19 +134,17 @@ def _path_opener(path: str, resources: ExitStack) -> tuple[str, Opener]:
 
 
 def _fetch(url: str, resources: ExitStack) -> str:
+    shown = conceal(url)
     with reaching(url, "read"):
         try:
             with fsspec.open(url, "rb") as file:
-                return _copy(url, file, resources)
+                return _copy(shown, file, resources)
         except FileNotFoundError as error:
             if not _is_absence(error):
-                reason = str(_root_of(error)).replace(url, conceal(url))
-                raise StorageError(
-                    f"{conceal(url)} cannot be read: {reason}",
-                    hint="is the server up, and does it allow it?",
-                    path=conceal(url),
-                ) from error
-            raise ObjectNotFound(f"there is nothing at {conceal(url)}", path=conceal(url)) from error
+                reason = str(_root_of(error)).replace(url, shown)
+                hint = "is the server up, and does it allow it?"
+                raise StorageError(f"{shown} cannot be read: {reason}", hint=hint, path=shown) from error
+            raise ObjectNotFound(f"there is nothing at {shown}", path=shown) from error
 
 
 def _is_absence(error: FileNotFoundError) -> bool:

@@ -52,7 +52,7 @@ def reaching(url: str, what: str) -> Iterator[None]:
     except (IsomixError, MemoryError):
         raise
     except Exception as error:  # each fsspec library has exceptions of its own
-        reason = str(error).replace(url, conceal(url)) or type(error).__name__
-        hint = next(remedy for kind, remedy in _REMEDIES if isinstance(error, kind))
         shown = conceal(url)
+        reason = str(error).replace(url, shown) or type(error).__name__
+        hint = next(remedy for kind, remedy in _REMEDIES if isinstance(error, kind))
         raise StorageError(f"{shown} cannot be {what}: {reason}", hint=hint, path=shown) from error

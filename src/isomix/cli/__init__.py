@@ -38,7 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(output, io.TextIOWrapper):
             output.reconfigure(errors="backslashreplace")  # no name of a file is worth losing the rest of a batch
     # A supervisor's polite stop and a closed terminal are treated like Ctrl-C: they leave no half-written files either.
-    before = {name: signal.signal(name, signal.default_int_handler) for name in _STOPS}
+    # What is ignored stays so: nohup wants its program to outlive the terminal.
+    heeded = [name for name in _STOPS if signal.getsignal(name) is not signal.SIG_IGN]
+    before = {name: signal.signal(name, signal.default_int_handler) for name in heeded}
     try:
         return int(choices.run(choices))
     except IsomixError as error:
